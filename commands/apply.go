@@ -1,0 +1,352 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"whybot/runners"
+)
+
+// An Outcome is what came of applying or undoing a proposal.
+type Outcome struct {
+	Proposal Proposal
+	// Proof is the question asked again after the change; nil when it was not.
+	Proof *Answer
+}
+
+// Proposal returns one proposal; an unknown id is an *Error with CodeMissing.
+func (e *Engine) Proposal(ctx context.Context, id string) (Proposal, error) {
+	ps, err := e.o.Memory.ListProposals(ctx, ProposalQuery{ID: id})
+	if err != nil {
+		return Proposal{}, err
+	}
+	if len(ps) == 0 {
+		return Proposal{}, &Error{Code: CodeMissing, Public: fmt.Sprintf("There is no fix %q.", Clean(id, 40)), Hint: "Ask the question again for a fresh one."}
+	}
+	return ps[0], nil
+}
+
+// Apply counts who's approval of a proposal. The approval that completes the
+// number needed applies it: exactly one caller gets that far, however often
+// the click arrives. It re-checks every precondition, makes the change, and
+// proves it by asking the incident's question again. An *Error with CodeGone
+// says that someone was there before, CodeChanged that the world has moved.
+func (e *Engine) Apply(ctx context.Context, id string, who Actor, progress func(Progress)) (Outcome, error) {
+	p, err := e.Proposal(ctx, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := e.o.Allow(ctx, who, p); err != nil {
+		e.note(ctx, p.Incident, EventNote, "refused: "+who.String()+" may not apply "+p.Title, map[string]string{"proposal": id})
+		return Outcome{Proposal: p}, err
+	}
+	p, err = e.claim(ctx, id, who)
+	if err != nil || p.State != Applying {
+		return Outcome{Proposal: p}, err
+	}
+	tell := e.teller(p.Incident, progress)
+	tell("checking that nothing has changed")
+	if err := e.recheck(ctx, who, p); err != nil {
+		p = e.settle(ctx, p, Refused, EventFailed, "Not applied. "+Public(err))
+		return Outcome{Proposal: p}, err
+	}
+	tell("applying: %s", p.Title)
+	if err := e.perform(ctx, p); err != nil {
+		return Outcome{Proposal: e.afterFailure(ctx, p, err)}, err
+	}
+	p = e.settle(ctx, p, Applied, EventApplied, "Applied: "+p.Title+".")
+	return e.prove(ctx, p, progress), nil
+}
+
+// claim records the approval and, when it completes the number, moves the
+// proposal to applying, in one transaction.
+func (e *Engine) claim(ctx context.Context, id string, who Actor) (Proposal, error) {
+	expired := false
+	p, err := e.o.Memory.ChangeProposal(ctx, id, func(p *Proposal) ([]Event, error) {
+		refs := map[string]string{"proposal": p.ID, "plan": p.Hash}
+		now := e.o.Now()
+		switch {
+		case p.State != Proposed:
+			return nil, gone(*p)
+		case p.Hash != PlanHash(p.Steps):
+			return nil, &Error{Code: CodeInternal, Public: "The stored plan is not the one that was shown; it will not be applied.", Hint: "Ask the question again."}
+		case now.After(p.Expires):
+			expired = true
+			p.State, p.Outcome = Expired, "Expired before anyone applied it."
+			return []Event{{Incident: p.Incident, Kind: EventExpired, At: now, Text: p.Title, Refs: refs}}, nil
+		case slices.ContainsFunc(p.Approved, func(a Actor) bool { return a.Via == who.Via && a.ID == who.ID }):
+			return nil, &Error{Code: CodeGone, Public: fmt.Sprintf("You have approved this already; %d of %d people have.", len(p.Approved), p.Approvals)}
+		}
+		p.Approved = append(p.Approved, who)
+		events := []Event{{
+			Incident: p.Incident, Kind: EventApproved, At: now, Actor: who,
+			Text: fmt.Sprintf("%s (%d of %d)", p.Title, len(p.Approved), p.Approvals), Refs: refs,
+		}}
+		if len(p.Approved) < p.Approvals {
+			return events, nil
+		}
+		p.State = Applying
+		return append(events, Event{Incident: p.Incident, Kind: EventApplying, At: now, Actor: who, Text: p.Title, Refs: refs}), nil
+	})
+	if expired && err == nil {
+		err = &Error{Code: CodeGone, Public: "This fix has expired; the facts it rests on are too old.", Hint: "Ask the question again."}
+	}
+	return p, err
+}
+
+// gone says what became of a proposal that can no longer be applied.
+func gone(p Proposal) error {
+	by := ""
+	if len(p.Approved) > 0 {
+		by = " by " + p.Approved[len(p.Approved)-1].String()
+	}
+	text := map[ProposalState]string{
+		Applying: "is being applied" + by, Applied: "has been applied" + by, Verified: "has been applied" + by + " and cured the fault",
+		NotCured: "has been applied" + by + ", without curing the fault", Undone: "has been applied and undone", Undoing: "is being undone",
+		Declined: "was declined", Expired: "has expired", Refused: "was refused: the world had changed", Failed: "was tried" + by + " and failed",
+		Undecided: "was begun" + by + "; nobody knows how it ended, look at the node by hand",
+	}[p.State]
+	return &Error{Code: CodeGone, Public: fmt.Sprintf("This fix %s.", text), Hint: p.Outcome}
+}
+
+// recheck asks once more whether who may, and whether every step can still be
+// made.
+func (e *Engine) recheck(ctx context.Context, who Actor, p Proposal) error {
+	if err := e.o.Allow(ctx, who, p); err != nil {
+		return err
+	}
+	return e.require(ctx, p.Steps, StepPending)
+}
+
+// require reads the state of every step and returns an *Error with
+// CodeChanged unless all are want.
+func (e *Engine) require(ctx context.Context, steps []Step, want StepState) error {
+	for _, s := range steps {
+		got, seen, err := e.stepState(ctx, s)
+		if err != nil {
+			return &Error{Code: CodeOutside, Public: "The place of the change could not be read: " + publicWhy(err) + ".", Hint: "Nothing was changed.", Err: err}
+		}
+		if got != want {
+			return &Error{Code: CodeChanged, Public: "It is not as it was when the fix was planned: " + seen + ".", Hint: "Nothing was changed; ask the question again."}
+		}
+	}
+	return nil
+}
+
+// stepState reads what s's place looks like now.
+func (e *Engine) stepState(ctx context.Context, s Step) (StepState, string, error) {
+	kind, ok := e.kinds[s.Kind]
+	if !ok {
+		return "", "", internalf(fmt.Errorf("no step kind %q", s.Kind), "reading a step")
+	}
+	results, err := e.o.Shell.Run(ctx, s.Node, kind.Read(s))
+	if err != nil {
+		return "", "", err
+	}
+	for _, r := range results {
+		if r.Err != nil {
+			return "", "", r.Err
+		}
+	}
+	state, seen := kind.State(s, results)
+	return state, seen, nil
+}
+
+// perform makes the steps of p in order and waits until each shows. On an
+// error the steps made so far are taken back.
+func (e *Engine) perform(ctx context.Context, p Proposal) error {
+	for i, s := range p.Steps {
+		if err := e.do(ctx, s, e.kinds[s.Kind].Do(s)); err != nil {
+			return errors.Join(err, e.takeBack(ctx, p.Steps[:i]))
+		}
+		if err := e.awaitState(ctx, s, StepDone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// do makes the actions of a step. A cancelled context changes nothing more.
+func (e *Engine) do(ctx context.Context, s Step, actions []Action) error {
+	var batch []runners.Probe
+	for _, a := range actions {
+		if a.Call == nil {
+			batch = append(batch, a.Command)
+			continue
+		}
+		if err := e.call(ctx, *a.Call); err != nil {
+			return asError(err)
+		}
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	results, err := e.o.Changer.Change(ctx, s.Node, batch)
+	if err != nil {
+		return &Error{Code: CodeOutside, Public: "The change on " + s.Node + " did not come back with an answer: " + publicWhy(err) + ".", Err: err}
+	}
+	for _, r := range results {
+		if r.Err != nil {
+			return &Error{Code: CodeOutside, Public: "On " + s.Node + ": " + publicWhy(r.Err) + ".", Err: r.Err}
+		}
+		if r.Output.ExitCode != 0 {
+			return &Error{
+				Code:   CodeOutside,
+				Public: fmt.Sprintf("On %s, %q ended with exit code %d: %s.", s.Node, r.Probe.Command(), r.Output.ExitCode, Clean(r.Output.Stderr, 200)),
+			}
+		}
+	}
+	return nil
+}
+
+func (e *Engine) call(ctx context.Context, c CloudCall) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if c.Op != "resync-dhcp-network" {
+		return internalf(fmt.Errorf("no cloud call %q", c.Op), "changing OpenStack")
+	}
+	agent, network := c.Args["agent"], c.Args["network"]
+	if err := e.o.CloudChanger.RemoveDHCPNetwork(ctx, agent, network); err != nil {
+		return err
+	}
+	// From here on the network must get back to its agent, whatever happens.
+	ctx = context.WithoutCancel(ctx)
+	var err error
+	for range 3 {
+		if err = e.o.CloudChanger.AddDHCPNetwork(ctx, agent, network); err == nil {
+			return nil
+		}
+	}
+	return &Error{
+		Code: CodeOutside, Err: err, Public: "The network was taken off its DHCP agent and could not be put back.",
+		Hint: "Run: openstack network agent add network --dhcp " + agent + " " + network,
+	}
+}
+
+// awaitState polls until s's place is as wanted, for at most the settle time.
+func (e *Engine) awaitState(ctx context.Context, s Step, want StepState) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, e.o.Settle, fmt.Errorf("the change did not show within %s", e.o.Settle))
+	defer cancel()
+	for {
+		got, seen, err := e.stepState(ctx, s)
+		if err == nil && got == want {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			if err != nil {
+				return &Error{Code: CodeOutside, Public: "The change was made, but its place could not be read back: " + publicWhy(err) + ".", Err: err}
+			}
+			return &Error{Code: CodeOutside, Public: "The change was made, but it does not show: " + seen + "."}
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
+
+// takeBack undoes steps that were made, last first, in spite of a cancelled
+// context: half a fix is worse than none.
+func (e *Engine) takeBack(ctx context.Context, steps []Step) error {
+	ctx = context.WithoutCancel(ctx)
+	var errs []error
+	for i := len(steps) - 1; i >= 0; i-- {
+		s := steps[i]
+		errs = append(errs, e.do(ctx, s, e.kinds[s.Kind].Undo(s)))
+	}
+	return errors.Join(errs...)
+}
+
+// afterFailure reads what a failed application left behind and says so.
+func (e *Engine) afterFailure(ctx context.Context, p Proposal, cause error) Proposal {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.o.Static)
+	defer cancel()
+	state := e.Actual(ctx, p)
+	switch state {
+	case StepPending:
+		return e.settle(ctx, p, Failed, EventFailed, "Failed, nothing is changed: "+Public(cause))
+	case StepDone:
+		return e.settle(ctx, p, Applied, EventApplied, "Applied, though with an error: "+Public(cause))
+	}
+	return e.settle(ctx, p, Undecided, EventFailed, "Failed half-way; look at "+p.Steps[0].Node+" by hand: "+Public(cause))
+}
+
+// Actual reads the real state of a proposal's steps: StepPending or StepDone
+// when all are, StepChanged for anything else and for what cannot be read.
+func (e *Engine) Actual(ctx context.Context, p Proposal) StepState {
+	var all StepState
+	for _, s := range p.Steps {
+		got, _, err := e.stepState(ctx, s)
+		if err != nil {
+			e.o.Log.Warn("step could not be read", slog.String("proposal", p.ID), slog.Any("error", err))
+			return StepChanged
+		}
+		if all != "" && got != all {
+			return StepChanged
+		}
+		all = got
+	}
+	return all
+}
+
+// settle stores the state a proposal has come to, with its event.
+func (e *Engine) settle(ctx context.Context, p Proposal, state ProposalState, kind EventKind, text string) Proposal {
+	stored, err := e.o.Memory.ChangeProposal(context.WithoutCancel(ctx), p.ID, func(p *Proposal) ([]Event, error) {
+		p.State, p.Outcome = state, text
+		return []Event{{
+			Incident: p.Incident, Kind: kind, At: e.o.Now(), Text: text,
+			Refs: map[string]string{"proposal": p.ID, "plan": p.Hash, "state": string(state)},
+		}}, nil
+	})
+	if err != nil {
+		e.o.Log.Error("outcome not stored", slog.String("proposal", p.ID), slog.String("state", string(state)), slog.Any("error", err))
+		p.State, p.Outcome = Undecided, text+" This could not be stored."
+		return p
+	}
+	return stored
+}
+
+// prove asks the incident's question again and settles the proposal by the
+// answer. What only matters after a reboot is proven by its own state.
+func (e *Engine) prove(ctx context.Context, p Proposal, progress func(Progress)) Outcome {
+	if p.Persistent {
+		return Outcome{Proposal: e.settle(ctx, p, Verified, EventVerified, "The file is changed as planned; it takes effect at the next start of the firewall.")}
+	}
+	incs, err := e.o.Memory.ListIncidents(ctx, IncidentQuery{ID: p.Incident})
+	if err != nil || len(incs) == 0 {
+		return Outcome{Proposal: e.settle(ctx, p, Applied, EventNote, "Applied; the question could not be asked again because its incident could not be read.")}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, e.o.Total, fmt.Errorf("the proof's budget of %s is used up", e.o.Total))
+	defer cancel()
+	e.teller(p.Incident, progress)("applied; asking the question again")
+	proof, pass, err := e.examine(ctx, incs[0], AskOptions{Progress: progress})
+	if err != nil {
+		return Outcome{Proposal: e.settle(ctx, p, Applied, EventNote, "Applied; asking again failed: "+Public(err))}
+	}
+	v := proof.Verdict
+	if _, err := e.o.Memory.ChangeIncident(context.WithoutCancel(ctx), p.Incident, func(inc *Incident) ([]Event, error) {
+		inc.Verdict = &v
+		return e.answerEvents(proof, pass), nil
+	}); err != nil {
+		e.o.Log.Error("proof not stored", slog.String("proposal", p.ID), slog.Any("error", err))
+	}
+	switch {
+	case v.State == Healthy:
+		p = e.settle(ctx, p, Verified, EventVerified, "Proven: "+v.Summary)
+	case v.Cause == p.Cause && sameEdge(v.Edge, p.Edge):
+		p = e.settle(ctx, p, NotCured, EventFailed, "Applied, but the same fault is still there: "+v.Summary)
+	default:
+		p = e.settle(ctx, p, Applied, EventNote, "Applied. This edge is no longer the first to lose frames, but the guest is not served yet: "+v.Summary)
+	}
+	return Outcome{Proposal: p, Proof: &proof}
+}
+
+func sameEdge(a, b *EdgeJSON) bool {
+	return a == nil && b == nil || a != nil && b != nil && *a == *b
+}

@@ -1,0 +1,120 @@
+// Package capture reads DHCP frames out of packet captures: what tcpdump
+// writes with -w, decoded frame by frame while it still runs.
+package capture
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+)
+
+// A Frame is one DHCPv4 frame seen at one hop.
+type Frame struct {
+	At             time.Time // by the clock of the node that captured it
+	SrcMAC, DstMAC string
+	VLAN           int // 0 for untagged
+	Src, Dst       netip.Addr
+	Reply          bool
+	Type           string // "Discover", "Offer", "Request", "Ack", "Nak", "Decline", ...; "" when the option is missing
+	XID            uint32
+	Client         string // chaddr, lower case
+	Yours          netip.Addr
+}
+
+// String returns the frame as one line for a person, close to tcpdump's own.
+func (f Frame) String() string {
+	s := fmt.Sprintf("%s %s > %s", f.At.UTC().Format("15:04:05.000000"), f.SrcMAC, f.DstMAC)
+	if f.VLAN != 0 {
+		s += fmt.Sprintf(" vlan %d", f.VLAN)
+	}
+	s += fmt.Sprintf(" %s > %s DHCP %s xid 0x%08x", f.Src, f.Dst, f.Type, f.XID)
+	if f.Reply && f.Yours.IsValid() && !f.Yours.IsUnspecified() {
+		s += " your-ip " + f.Yours.String()
+	}
+	return s
+}
+
+// Filter returns the BPF expression for a guest's DHCP frames: both
+// directions are matched by the client hardware address inside the BOOTP
+// message, because a reply may be broadcast and a relay changes the outer
+// addresses. vlan is the tag to look behind on a trunk, 0 for none; `vlan`
+// moves all later offsets, so the untagged form stands first.
+func Filter(mac string, vlan int) (string, error) {
+	hw, err := net.ParseMAC(mac)
+	if err != nil || len(hw) != 6 {
+		return "", fmt.Errorf("not an Ethernet address: %q", mac)
+	}
+	// chaddr lies 28 bytes into the BOOTP message, behind the UDP header's 8.
+	client := fmt.Sprintf("udp and (port 67 or port 68) and udp[36:4] = 0x%08x and udp[40:2] = 0x%04x",
+		binary.BigEndian.Uint32(hw[:4]), binary.BigEndian.Uint16(hw[4:]))
+	if vlan == 0 {
+		return client, nil
+	}
+	return fmt.Sprintf("(%s) or (vlan %d and %s)", client, vlan, client), nil
+}
+
+// Read decodes a pcap stream until it ends and calls emit for each DHCPv4
+// frame; other frames are passed over. A stream that ends in the middle of a
+// record, as it does when tcpdump is stopped, is not an error.
+func Read(r io.Reader, emit func(Frame)) error {
+	src, err := pcapgo.NewReader(r)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("not a capture: %w", err)
+	}
+	for {
+		data, info, err := src.ReadPacketData()
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading a capture: %w", err)
+		}
+		if f, ok := decode(data, info.Timestamp, src.LinkType()); ok {
+			emit(f)
+		}
+	}
+}
+
+func decode(data []byte, at time.Time, link layers.LinkType) (Frame, bool) {
+	pkt := gopacket.NewPacket(data, link, gopacket.DecodeOptions{NoCopy: true, Lazy: false})
+	d, ok := pkt.Layer(layers.LayerTypeDHCPv4).(*layers.DHCPv4)
+	if !ok {
+		return Frame{}, false
+	}
+	f := Frame{
+		At: at, XID: d.Xid, Client: d.ClientHWAddr.String(), Reply: d.Operation == layers.DHCPOpReply,
+		Type: messageType(d),
+	}
+	f.Yours, _ = netip.AddrFromSlice(d.YourClientIP.To4())
+	if eth, ok := pkt.Layer(layers.LayerTypeEthernet).(*layers.Ethernet); ok {
+		f.SrcMAC, f.DstMAC = eth.SrcMAC.String(), eth.DstMAC.String()
+	}
+	if tag, ok := pkt.Layer(layers.LayerTypeDot1Q).(*layers.Dot1Q); ok {
+		f.VLAN = int(tag.VLANIdentifier)
+	}
+	if ip, ok := pkt.Layer(layers.LayerTypeIPv4).(*layers.IPv4); ok {
+		f.Src, _ = netip.AddrFromSlice(ip.SrcIP.To4())
+		f.Dst, _ = netip.AddrFromSlice(ip.DstIP.To4())
+	}
+	return f, true
+}
+
+func messageType(d *layers.DHCPv4) string {
+	for _, o := range d.Options {
+		if o.Type == layers.DHCPOptMessageType && len(o.Data) == 1 {
+			return layers.DHCPMsgType(o.Data[0]).String()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,199 @@
+package diagnose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"whybot/commands"
+	"whybot/commands/fix"
+	"whybot/commands/node"
+	"whybot/runners"
+)
+
+// DnsmasqDead is DHCP-09: no dnsmasq serves the network on a node that should.
+var DnsmasqDead = register(&commands.Diagnosis{
+	Name:  "DHCP-09",
+	Title: "dnsmasq is not running",
+	Doc: `Two witnesses: no process with the network's host file, and no socket on UDP 67
+in its namespace. What Neutron says of the agent does not count: a dead agent
+leaves its dnsmasq serving.`,
+	Explains: []commands.Kind{commands.KindDHCP},
+	Probes: func(s commands.Scope) []runners.Probe {
+		if !s.Serves {
+			return nil
+		}
+		return []runners.Probe{node.DnsmasqProbe(), node.ListenProbe(s.NetworkID)}
+	},
+	Run: func(_ context.Context, p *commands.Pass) error {
+		return eachBranch(p, dnsmasqRuns)
+	},
+})
+
+// NoHostEntry is DHCP-10: dnsmasq does not know the guest, or knows it by
+// another address.
+var NoHostEntry = register(&commands.Diagnosis{
+	Name:  "DHCP-10",
+	Title: "dnsmasq has no entry for this port",
+	Doc: `Neutron's dnsmasq answers only the MACs in its host file. The port's MAC is not
+in it, or stands there with an address that is not the port's. Its log line ("no
+address available") is the same for an empty range, so the file decides.`,
+	Explains: []commands.Kind{commands.KindDHCP},
+	Probes: func(s commands.Scope) []runners.Probe {
+		if !s.Serves {
+			return nil
+		}
+		return []runners.Probe{node.DnsmasqProbe(), node.HostsProbe(s.NetworkID)}
+	},
+	Run: func(_ context.Context, p *commands.Pass) error {
+		return eachBranch(p, hostEntry)
+	},
+})
+
+func eachBranch(p *commands.Pass, check func(*commands.Pass, commands.Branch) error) error {
+	var errs []error
+	for _, b := range p.Path.Branches {
+		errs = append(errs, check(p, b))
+	}
+	return errors.Join(errs...)
+}
+
+// serverEdge is the last step of a request: from the DHCP port's tap to
+// dnsmasq.
+func serverEdge(b commands.Branch) commands.Edge {
+	n := len(b.Hops)
+	return commands.Edge{From: b.Hops[n-3], To: b.Hops[n-1], Direction: commands.Request}
+}
+
+// processes returns the dnsmasq processes of a node. ps exits 1 when it finds
+// none.
+func processes(p *commands.Pass, nodeName string) ([]node.Dnsmasq, error) {
+	out, err := p.Output(nodeName, node.DnsmasqProbe().Name)
+	if err != nil {
+		return nil, err
+	}
+	if out.ExitCode > 1 || out.ExitCode == 1 && strings.TrimSpace(out.Stderr) != "" {
+		return nil, &runners.Error{Kind: runners.Invalid, Runner: "ssh", Target: nodeName, Op: "ps", Hint: fmt.Sprintf("exit code %d", out.ExitCode)}
+	}
+	return node.ParseDnsmasq(out.Stdout), nil
+}
+
+func dnsmasqRuns(p *commands.Pass, b commands.Branch) error {
+	all, err := processes(p, b.Node)
+	if err != nil {
+		return err
+	}
+	network := p.Port.Network.ID
+	if d, ok := node.Serving(all, network, commands.NetnsDevice(b.Port.ID)); ok {
+		p.Good("dnsmasq serves the network on "+b.Node, "ps: pid "+d.PID)
+		return nil
+	}
+	listen := node.ListenProbe(network)
+	out, err := p.Output(b.Node, listen.Name)
+	switch {
+	case err != nil:
+		return err
+	case out.ExitCode == 0 && strings.TrimSpace(out.Stdout) != "":
+		return &runners.Error{
+			Kind: runners.Invalid, Runner: "ssh", Target: b.Node, Op: "dnsmasq",
+			Hint: "something listens on UDP 67 in the namespace, but no dnsmasq of this network is in the process list",
+		}
+	case out.ExitCode != 0 && !strings.Contains(out.Stderr, "No such file"):
+		return &runners.Error{Kind: runners.Invalid, Runner: "ssh", Target: b.Node, Op: "ss in " + node.Namespace(network), Hint: fmt.Sprintf("exit code %d", out.ExitCode)}
+	}
+	seen := "nothing listens on UDP 67 in " + node.Namespace(network)
+	if out.ExitCode != 0 {
+		seen = "the namespace " + node.Namespace(network) + " does not exist"
+	}
+	p.Report(commands.Finding{
+		State: commands.Proven, Node: b.Node, Branch: b.Node, Edge: serverEdge(b),
+		Summary: fmt.Sprintf("No dnsmasq serves network %s on %s: no process, and %s", p.Port.Network.Name, b.Node, seen),
+		Evidence: []commands.Evidence{
+			p.Evidence(b.Node, node.DnsmasqProbe(), processLines(all)),
+			p.Evidence(b.Node, listen, orNothing(out.Stdout+out.Stderr)),
+		},
+		Fixes:  []commands.Suggestion{{Fix: fix.ResyncDHCP, Node: b.Node, Args: map[string]string{"device": commands.NetnsDevice(b.Port.ID)}}},
+		Advice: []string{"Find out why it died: dhcp-agent.log on " + b.Node + " says so, often as \"Unable to enable dhcp\". Restarting neutron-dhcp-agent is the wider cure."},
+	})
+	return nil
+}
+
+func hostEntry(p *commands.Pass, b commands.Branch) error {
+	all, err := processes(p, b.Node)
+	if err != nil {
+		return err
+	}
+	network := p.Port.Network.ID
+	d, running := node.Serving(all, network, commands.NetnsDevice(b.Port.ID))
+	if !running {
+		return nil // DHCP-09 says so
+	}
+	probe := node.HostsProbe(network)
+	if d.HostsFile != "" && d.HostsFile != probe.Argv[1] {
+		return &runners.Error{Kind: runners.NotFound, Runner: "ssh", Target: b.Node, Op: "host file", Hint: "dnsmasq reads " + d.HostsFile + ", which was not looked at"}
+	}
+	text, err := p.Text(b.Node, probe.Name)
+	if err != nil {
+		return err
+	}
+	mac := p.Port.Port.MAC
+	entries := node.HostEntries(text)
+	have, known := entries[mac]
+	want := addresses(p.Port)
+	if known && slices.ContainsFunc(have, func(a netip.Addr) bool { return slices.Contains(want, a) }) {
+		p.Good("dnsmasq on "+b.Node+" knows "+mac, probe.Command())
+		return nil
+	}
+	summary := fmt.Sprintf("The host file of dnsmasq on %s has no entry for %s (it has %d others)", b.Node, mac, len(entries))
+	quote := fmt.Sprintf("(no line with %s among %d entries)\n", mac, len(entries))
+	if known {
+		summary = fmt.Sprintf("The host file of dnsmasq on %s gives %s the address %v; Neutron's port has %v", b.Node, mac, have, want)
+		quote = linesWith(text, mac)
+	}
+	p.Report(commands.Finding{
+		State: commands.Proven, Node: b.Node, Branch: b.Node, Edge: serverEdge(b), Summary: summary,
+		Evidence: []commands.Evidence{p.Evidence(b.Node, probe, quote)},
+		Fixes:    []commands.Suggestion{{Fix: fix.ResyncDHCP, Node: b.Node, Args: map[string]string{"device": commands.NetnsDevice(b.Port.ID)}}},
+		Advice:   []string{"Do not edit the host file by hand: the agent writes it. If entries go missing again, its RPC queue may be lost."},
+	})
+	return nil
+}
+
+// addresses are the port's addresses in subnets with DHCP.
+func addresses(a runners.Attachment) []netip.Addr {
+	var out []netip.Addr
+	for _, ip := range a.Port.FixedIPs {
+		if addr, err := netip.ParseAddr(ip.Address); err == nil {
+			out = append(out, addr)
+		}
+	}
+	return out
+}
+
+func processLines(all []node.Dnsmasq) string {
+	var b strings.Builder
+	for _, d := range all {
+		fmt.Fprintf(&b, "%s %s\n", d.PID, d.Args)
+	}
+	return orNothing(b.String())
+}
+
+func orNothing(text string) string {
+	if strings.TrimSpace(text) == "" {
+		return "(nothing)\n"
+	}
+	return text
+}
+
+func linesWith(text, word string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if strings.Contains(strings.ToLower(line), word) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,79 @@
+package diagnose
+
+import (
+	"context"
+	"fmt"
+
+	"whybot/commands"
+	"whybot/commands/node"
+	"whybot/runners"
+)
+
+// GuestSilent is DHCP-42: the guest does not ask.
+var GuestSilent = register(&commands.Diagnosis{
+	Name:  "DHCP-42",
+	Title: "The guest does not ask for an address",
+	Doc: `Its tap has no carrier (no process holds the guest's side), or in the whole
+window the tap received nothing at all from the guest. A guest that sends
+other traffic but no DHCP may hold a static address or a lease: that is no
+proof of anything, so nothing is said then.`,
+	Explains: []commands.Kind{commands.KindDHCP},
+	Probes:   linkProbes,
+	Run: func(_ context.Context, p *commands.Pass) error {
+		tap := p.Path.Guest[0]
+		links, err := p.Links(tap.Node)
+		if err != nil {
+			return err
+		}
+		l, ok := links[tap.Device]
+		if !ok {
+			return absent(tap)
+		}
+		if l.Up && !l.Carrier {
+			p.Report(guestFinding(p, fmt.Sprintf("%s on %s is up but has no carrier: nothing on the guest's side is plugged in", tap.Device, tap.Node)))
+			return nil
+		}
+		return silence(p, tap)
+	},
+})
+
+// silence reports a guest whose tap received nothing in the packet stage.
+func silence(p *commands.Pass, tap commands.Hop) error {
+	if p.Packets == nil {
+		return nil
+	}
+	if s := p.Packets.Seen[tap]; s.Err != nil {
+		return s.Err
+	}
+	requests, _ := p.Packets.Count(tap)
+	if requests > 0 {
+		p.Good(fmt.Sprintf("the guest asks: %d requests at its tap", requests), "tcpdump on "+tap.String())
+		return nil
+	}
+	if p.Packets.Holder != "" {
+		return nil // it has its address and no reason to ask
+	}
+	before, after := p.Packets.RXBefore, p.Packets.RXAfter
+	if before == nil || after == nil {
+		return &runners.Error{Kind: runners.Invalid, Runner: "ssh", Target: tap.Node, Op: "counters of " + tap.Device, Hint: "could not be read twice"}
+	}
+	if *before != *after {
+		return nil
+	}
+	f := guestFinding(p, fmt.Sprintf("%s received no frame at all from the guest in %.0f s (its counter stayed at %d)", tap, p.Packets.Took.Seconds(), *after))
+	f.Evidence = append(f.Evidence, p.Frames(tap))
+	p.Report(f)
+	return nil
+}
+
+func guestFinding(p *commands.Pass, summary string) commands.Finding {
+	tap := p.Path.Guest[0]
+	return commands.Finding{
+		State: commands.Proven, Node: tap.Node, Summary: summary,
+		Edge:     commands.Edge{From: commands.Hop{Node: tap.Node, Device: p.Server.Name}, To: tap, Direction: commands.Request},
+		Evidence: []commands.Evidence{p.Evidence(tap.Node, node.LinksProbe(), linkEvidence(p, tap.Node, tap.Device).Text)},
+		Advice: []string{
+			"Look inside the guest: is it running (status " + p.Server.Status + "), has it a driver for its NIC, is it set to a static address? Its console log shows.",
+		},
+	}
+}

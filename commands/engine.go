@@ -1,0 +1,258 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"whybot/runners"
+)
+
+// Progress is one line about a question being worked on.
+type Progress struct {
+	Incident string
+	Text     string
+}
+
+// AskOptions say how to work on one question.
+type AskOptions struct {
+	// NoCapture leaves out the packet stage.
+	NoCapture bool
+	// Progress, if set, is called with what is being done, from one goroutine
+	// at a time.
+	Progress func(Progress)
+	// Thread is where the answer will be shown.
+	Thread Thread
+}
+
+// Ask works on a question: it opens an incident, looks, judges, offers fixes
+// and writes it all to the timeline. Whatever could not be seen is in the
+// answer; an error means that the question could not be worked on at all, and
+// is an *Error. Then too the incident says so.
+func (e *Engine) Ask(ctx context.Context, who Actor, q Question, o AskOptions) (Answer, error) {
+	if err := askable(q); err != nil {
+		return Answer{}, err
+	}
+	start := e.o.Now()
+	inc, err := e.o.Memory.OpenIncident(ctx, Incident{
+		Opened: start, Question: q, Asker: who, Entities: []string{q.Subjects["vm"]}, Thread: o.Thread,
+	}, Event{Kind: EventAsked, At: start, Actor: who, Text: q.Text})
+	if err != nil {
+		return Answer{}, err
+	}
+	a, err := e.answer(ctx, inc, o)
+	if err != nil {
+		e.note(ctx, inc.ID, EventFailed, Public(err), nil)
+		return Answer{Incident: inc.ID, Question: q}, err
+	}
+	a.Took = e.o.Now().Sub(start)
+	return a, nil
+}
+
+func askable(q Question) error {
+	switch {
+	case q.Kind == KindDHCP && q.Subjects["vm"] == "":
+		return &Error{Code: CodeInvalid, Public: "Which VM is it about?", Hint: "Try: why can't web-1 get an IP"}
+	case q.Kind == KindDHCP:
+		return nil
+	case q.Kind == KindNone || q.Kind == KindHelp:
+		return &Error{Code: CodeInvalid, Public: "There is no question in that which whybot knows.", Hint: "Try: why can't web-1 get an IP"}
+	}
+	return &Error{
+		Code: CodeInvalid, Public: fmt.Sprintf("This version answers why a VM gets no IP; questions about %q are not in it.", q.Kind),
+		Hint: "Try: why can't web-1 get an IP",
+	}
+}
+
+// answer looks and judges for an open incident, and offers fixes.
+func (e *Engine) answer(ctx context.Context, inc Incident, o AskOptions) (Answer, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, e.o.Total, fmt.Errorf("the question's budget of %s is used up", e.o.Total))
+	defer cancel()
+	best, pass, err := e.examine(ctx, inc, o)
+	if err != nil {
+		return Answer{}, err
+	}
+	best.Fixes = e.propose(inc, pass, &best)
+	if err := e.record(ctx, inc, best, pass); err != nil {
+		return Answer{}, err
+	}
+	return best, nil
+}
+
+// examine answers the question of inc without writing anything but progress:
+// it is also how a fix is proven.
+func (e *Engine) examine(ctx context.Context, inc Incident, o AskOptions) (Answer, *Pass, error) {
+	tell := e.teller(inc.ID, o.Progress)
+	tell("looking for %s in OpenStack", inc.Question.Subjects["vm"])
+	server, err := e.findServer(ctx, inc.Question.Subjects["vm"])
+	if err != nil {
+		return Answer{}, nil, err
+	}
+	ports, err := e.o.Cloud.Attachments(ctx, server)
+	if err != nil {
+		return Answer{}, nil, outside(err)
+	}
+	ports = slices.DeleteFunc(ports, func(a runners.Attachment) bool { return !served(a) })
+	if len(ports) == 0 {
+		return Answer{}, nil, &Error{
+			Code: CodeMissing, Public: server.Name + " has no port on a network whose subnets have DHCP enabled.",
+			Hint: "Attach a port, or enable DHCP on the subnet; without either no server will answer it.",
+		}
+	}
+	type examined struct {
+		a Answer
+		p *Pass
+	}
+	results, errs := runners.Each(ctx, len(ports), ports, func(ctx context.Context, port runners.Attachment) (examined, error) {
+		a, p, err := e.examinePort(ctx, inc, server, port, o, tell)
+		return examined{a, p}, err
+	})
+	worst := -1
+	for i := range results {
+		if errs[i] == nil && (worst < 0 || severity(results[i].a.Verdict.State) > severity(results[worst].a.Verdict.State)) {
+			worst = i
+		}
+	}
+	if worst < 0 {
+		return Answer{}, nil, errs[0]
+	}
+	for i, r := range results {
+		if i == worst {
+			continue
+		}
+		line := "port " + ports[i].Port.ID + " on " + ports[i].Network.Name + ": "
+		if errs[i] != nil {
+			results[worst].a.Unknown = append(results[worst].a.Unknown, Blind{What: line, Why: Public(errs[i])})
+			continue
+		}
+		results[worst].a.Notes = append(results[worst].a.Notes, line+string(r.a.Verdict.State)+". "+r.a.Verdict.Summary)
+	}
+	return results[worst].a, results[worst].p, nil
+}
+
+// served reports whether any of the port's subnets has DHCP.
+func served(a runners.Attachment) bool {
+	return slices.ContainsFunc(a.Subnets, func(s runners.Subnet) bool { return s.DHCP && s.IPVersion == 4 })
+}
+
+func severity(s State) int {
+	return slices.Index([]State{Healthy, Unclear, Probable, Proven}, s)
+}
+
+func (e *Engine) teller(incident string, to func(Progress)) func(string, ...any) {
+	var mu sync.Mutex
+	return func(format string, args ...any) {
+		if to == nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		to(Progress{Incident: incident, Text: fmt.Sprintf(format, args...)})
+	}
+}
+
+// findServer returns the one server ref names.
+func (e *Engine) findServer(ctx context.Context, ref string) (runners.Server, error) {
+	servers, err := e.o.Cloud.FindServers(ctx, ref)
+	if err != nil {
+		return runners.Server{}, notFound(ref, err)
+	}
+	if len(servers) == 1 {
+		return servers[0], nil
+	}
+	lines := make([]string, 0, len(servers))
+	for _, s := range servers {
+		lines = append(lines, fmt.Sprintf("%s (project %s, %s)", s.ID, s.ProjectID, cmpStatus(s)))
+	}
+	return runners.Server{}, &Error{
+		Code: CodeInvalid, Public: fmt.Sprintf("%d servers are named %s: %s.", len(servers), Clean(ref, 80), strings.Join(lines, "; ")),
+		Hint: "Ask again with the id of the one you mean.",
+	}
+}
+
+func cmpStatus(s runners.Server) string {
+	if len(s.Addresses) > 0 {
+		return s.Status + ", " + strings.Join(s.Addresses, " ")
+	}
+	return s.Status
+}
+
+// A nearMisser is an error that knows names close to the one not found.
+type nearMisser interface {
+	error
+	Nearest() []string
+	OnlyOwnProject() bool
+}
+
+func notFound(ref string, err error) error {
+	if runners.KindOf(err) != runners.NotFound {
+		return outside(err)
+	}
+	out := &Error{Code: CodeMissing, Public: fmt.Sprintf("There is no server %q.", Clean(ref, 80)), Err: err}
+	var near nearMisser
+	if !errors.As(err, &near) {
+		return out
+	}
+	if near.OnlyOwnProject() {
+		out.Public = fmt.Sprintf("There is no server %q in whybot's own project; its account may not search the others.", Clean(ref, 80))
+	}
+	if names := near.Nearest(); len(names) > 0 {
+		for i := range names {
+			names[i] = Clean(names[i], 80)
+		}
+		out.Hint = "Nearest names: " + strings.Join(names, ", ") + "."
+	}
+	return out
+}
+
+// outside turns a runner's error into one for a person: the runner's text is
+// written for them, the SDK's is not in it.
+func outside(err error) error {
+	if e, ok := errors.AsType[*runners.Error](err); ok {
+		return &Error{Code: CodeOutside, Public: "OpenStack could not be read: " + e.Error() + ".", Err: err}
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return &Error{Code: CodeOutside, Public: "The question was ended before OpenStack answered.", Err: err}
+	}
+	return internalf(err, "reading OpenStack")
+}
+
+// asError keeps an *Error as it is and makes one of anything else.
+func asError(err error) error {
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	return outside(err)
+}
+
+// examinePort answers the question for one port of the server.
+func (e *Engine) examinePort(
+	ctx context.Context, inc Incident, server runners.Server, port runners.Attachment, o AskOptions, tell func(string, ...any),
+) (Answer, *Pass, error) {
+	path, err := BuildPath(server, port)
+	if err != nil {
+		return Answer{}, nil, err
+	}
+	tell("reading %s", strings.Join(path.Nodes(), ", "))
+	x := &examination{e: e, pass: newPass(inc.Question, server, port, path), tell: tell}
+	x.readNodes(ctx)
+	x.diagnose(ctx)
+	verdict, findings := judge(x.pass, x.findings, x.unseen)
+	if !o.NoCapture && verdict.State != Proven {
+		tell("static reading: %s; now listening on %d hops", verdict.State, len(capturable(path)))
+		x.watchPackets(ctx)
+		x.diagnose(ctx)
+		verdict, findings = judge(x.pass, x.findings, x.unseen)
+	}
+	return Answer{
+		Incident: inc.ID, Question: inc.Question, VM: server.Name, Verdict: verdict, Path: x.seen(), Findings: findings,
+		Unknown: x.unseen, Checked: x.checked, Notes: x.notes(verdict, findings),
+	}, x.pass, nil
+}
+
+// Now returns the engine's time; transports use it for what they show.
+func (e *Engine) Now() time.Time { return e.o.Now() }

@@ -1,0 +1,206 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+
+	"whybot/commands/node"
+	"whybot/runners"
+)
+
+// An examination is the work on one port: what was read, found and not seen.
+type examination struct {
+	e        *Engine
+	pass     *Pass
+	findings []Finding
+	unseen   []Blind
+	checked  []Check
+	tell     func(string, ...any)
+}
+
+// scopes returns every node of the path with its part in the question.
+func (p *Pass) scopes() []Scope {
+	scopes := make([]Scope, 0, len(p.Path.Branches)+1)
+	for _, n := range p.Path.Nodes() {
+		scopes = append(scopes, Scope{
+			Node: n, Guest: n == p.Path.Node, NetworkID: p.Port.Network.ID,
+			Serves: slices.ContainsFunc(p.Path.Branches, func(b Branch) bool { return b.Node == n }),
+		})
+	}
+	return scopes
+}
+
+// readNodes runs the probes of all diagnoses, one exec per node, all nodes at
+// once.
+func (x *examination) readNodes(ctx context.Context) {
+	ctx, cancel := context.WithTimeoutCause(ctx, x.e.o.Static, fmt.Errorf("the static stage's budget of %s is used up", x.e.o.Static))
+	defer cancel()
+	x.pass.readings = x.e.readAll(ctx, x.pass.scopes(), x.e.staticProbes)
+}
+
+// readAll runs what probes lists on every scope's node at once.
+func (e *Engine) readAll(ctx context.Context, scopes []Scope, probes func(Scope) []runners.Probe) map[string]reading {
+	results, errs := runners.Each(ctx, e.o.FanOut, scopes, func(ctx context.Context, s Scope) (reading, error) {
+		out, err := e.o.Shell.Run(ctx, s.Node, probes(s))
+		if err != nil {
+			e.o.Log.Warn("node could not be read", slog.String("node", s.Node), slog.Any("error", err))
+			return reading{err: err}, nil
+		}
+		r := reading{results: make(map[string]runners.Result, len(out))}
+		for _, res := range out {
+			r.results[res.Probe.Name] = res
+		}
+		return r, nil
+	})
+	readings := make(map[string]reading, len(scopes))
+	for i, s := range scopes {
+		if errs[i] != nil {
+			results[i].err = errs[i]
+		}
+		readings[s.Node] = results[i]
+	}
+	return readings
+}
+
+// staticProbes merges what the diagnoses of a DHCP question read on a node.
+func (e *Engine) staticProbes(s Scope) []runners.Probe {
+	probes := []runners.Probe{node.LinksProbe()}
+	for _, d := range e.o.Diagnoses {
+		if d.Probes == nil || !slices.Contains(d.Explains, KindDHCP) {
+			continue
+		}
+		for _, p := range d.Probes(s) {
+			known := slices.IndexFunc(probes, func(q runners.Probe) bool { return q.Name == p.Name })
+			if known < 0 {
+				probes = append(probes, p)
+			} else if !reflect.DeepEqual(probes[known], p) {
+				e.o.Log.Error("two probes share a name", slog.String("probe", p.Name), slog.String("diagnosis", d.Name))
+			}
+		}
+	}
+	return probes
+}
+
+// diagnose runs every diagnosis over the pass and replaces what was found,
+// checked and not seen before.
+func (x *examination) diagnose(ctx context.Context) {
+	x.findings, x.checked, x.unseen = nil, nil, slices.Clone(x.pass.Path.Gaps)
+	for _, d := range x.e.o.Diagnoses {
+		if !slices.Contains(d.Explains, x.pass.Question.Kind) {
+			continue
+		}
+		p := *x.pass
+		p.Diagnosis = d
+		p.report = func(f Finding) { x.findings = append(x.findings, f) }
+		p.good = func(c Check) { x.checked = appendNew(x.checked, c) }
+		if err := x.run(ctx, d, &p); err != nil {
+			x.blind(d.Name+" ("+d.Title+")", err)
+		}
+	}
+	x.packetBlinds()
+}
+
+// run runs one diagnosis; a panic in it is a place that could not be seen.
+func (x *examination) run(ctx context.Context, d *Diagnosis, p *Pass) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("diagnosis %s panicked: %v", d.Name, r)
+			x.e.o.Log.Error("diagnosis panicked", slog.String("diagnosis", d.Name), slog.Any("panic", r))
+		}
+	}()
+	return d.Run(ctx, p)
+}
+
+// blind records what could not be seen. Several diagnoses that stumble over
+// one failed reading are one line each reading.
+func (x *examination) blind(what string, err error) {
+	for _, one := range flatten(err) {
+		b := Blind{What: what, Why: publicWhy(one)}
+		same := slices.IndexFunc(x.unseen, func(u Blind) bool { return u.Why == b.Why })
+		if same < 0 {
+			x.unseen = append(x.unseen, b)
+		}
+	}
+}
+
+// flatten splits what errors.Join made.
+func flatten(err error) []error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return many.Unwrap()
+	}
+	return []error{err}
+}
+
+// publicWhy is the text of an error that a person may see.
+func publicWhy(err error) string {
+	if runners.KindOf(err) != runners.Unknown {
+		return err.Error()
+	}
+	if e, ok := err.(*runners.Error); ok {
+		return e.Error()
+	}
+	return Public(err)
+}
+
+func (x *examination) packetBlinds() {
+	if x.pass.Packets == nil {
+		return
+	}
+	for _, h := range capturable(x.pass.Path) {
+		// A device that is not there is said by the diagnoses, and one that the
+		// frames do not pass is nothing to see.
+		if s, ok := x.pass.Packets.Seen[h]; ok && s.Err != nil && runners.KindOf(s.Err) != runners.NotFound {
+			x.blind("packets at "+h.String(), s.Err)
+		}
+	}
+}
+
+func appendNew(checks []Check, c Check) []Check {
+	if slices.Contains(checks, c) {
+		return checks
+	}
+	return append(checks, c)
+}
+
+// seen returns the path with what was counted at each hop.
+func (x *examination) seen() []HopSeen {
+	hops := x.pass.Path.Hops()
+	out := make([]HopSeen, 0, len(hops))
+	for _, h := range hops {
+		s := HopSeen{Hop: h, Why: "no packets were looked at"}
+		if x.pass.Packets != nil {
+			frames, watched := x.pass.Packets.Seen[h]
+			switch {
+			case !watched:
+				s.Why = "not a place to capture; its tap shows the same frames"
+			case frames.Err != nil:
+				s.Why = publicWhy(frames.Err)
+			default:
+				s.Observed, s.Why = true, ""
+				s.Requests, s.Replies = x.pass.Packets.Count(h)
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// notes are true things that are not the cause.
+func (x *examination) notes(v Verdict, findings []Finding) []string {
+	var notes []string
+	if v.State == Healthy {
+		for _, f := range findings {
+			notes = append(notes, fmt.Sprintf("%s (%s, %s): %s", f.Cause, f.State, f.Node, f.Summary))
+		}
+	}
+	for _, b := range x.pass.Path.Branches {
+		if a, ok := b.Agent.Get(); ok && !a.Alive {
+			notes = append(notes, fmt.Sprintf("Neutron counts the DHCP agent on %s as dead (last heard %s); a dnsmasq it started keeps serving.",
+				b.Node, a.Heartbeat.UTC().Format("2006-01-02 15:04:05 MST")))
+		}
+	}
+	return notes
+}

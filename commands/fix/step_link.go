@@ -1,0 +1,95 @@
+package fix
+
+import (
+	"fmt"
+	"strconv"
+
+	"whybot/commands"
+	"whybot/commands/node"
+	"whybot/runners"
+)
+
+// setUp brings a link up. Args: device.
+var setUp = registerKind(&commands.StepKind{
+	Name: "link-up", Read: readLinks,
+	State: func(s commands.Step, results []runners.Result) (commands.StepState, string) {
+		l, seen, ok := linkOf(s, results)
+		switch {
+		case !ok:
+			return commands.StepChanged, seen
+		case l.Up:
+			return commands.StepDone, s.Args["device"] + " is up"
+		}
+		return commands.StepPending, s.Args["device"] + " is down"
+	},
+	Do:   func(s commands.Step) []commands.Action { return ipLink("set", "dev", s.Args["device"], "up") },
+	Undo: func(s commands.Step) []commands.Action { return ipLink("set", "dev", s.Args["device"], "down") },
+})
+
+// enslave puts a link into a bridge. Args: device, master, before (its master
+// now, "" for none).
+var enslave = registerKind(&commands.StepKind{
+	Name: "link-master", Read: readLinks,
+	State: func(s commands.Step, results []runners.Result) (commands.StepState, string) {
+		l, seen, ok := linkOf(s, results)
+		switch {
+		case !ok:
+			return commands.StepChanged, seen
+		case l.Master == s.Args["master"]:
+			return commands.StepDone, s.Args["device"] + " is in " + l.Master
+		case l.Master == s.Args["before"]:
+			return commands.StepPending, s.Args["device"] + " is not in " + s.Args["master"]
+		}
+		return commands.StepChanged, s.Args["device"] + " is in " + l.Master + " now"
+	},
+	Do: func(s commands.Step) []commands.Action {
+		return ipLink("set", "dev", s.Args["device"], "master", s.Args["master"])
+	},
+	Undo: func(s commands.Step) []commands.Action {
+		if s.Args["before"] == "" {
+			return ipLink("set", "dev", s.Args["device"], "nomaster")
+		}
+		return ipLink("set", "dev", s.Args["device"], "master", s.Args["before"])
+	},
+})
+
+// addVLAN makes a VLAN sub-interface. Args: device, parent, vlan.
+var addVLAN = registerKind(&commands.StepKind{
+	Name: "add-vlan", Read: readLinks,
+	State: func(s commands.Step, results []runners.Result) (commands.StepState, string) {
+		links, err := node.ParseLinks(results[0].Output.Stdout)
+		if err != nil {
+			return commands.StepChanged, "the links could not be read"
+		}
+		l, there := links[s.Args["device"]]
+		switch {
+		case !there:
+			return commands.StepPending, "there is no " + s.Args["device"]
+		case strconv.Itoa(l.VLAN) == s.Args["vlan"] && l.Parent == s.Args["parent"]:
+			return commands.StepDone, s.Args["device"] + " is there"
+		}
+		return commands.StepChanged, fmt.Sprintf("%s is there as a %s of %s", s.Args["device"], l.Kind, l.Parent)
+	},
+	Do: func(s commands.Step) []commands.Action {
+		return ipLink("add", "link", s.Args["parent"], "name", s.Args["device"], "type", "vlan", "id", s.Args["vlan"])
+	},
+	Undo: func(s commands.Step) []commands.Action { return ipLink("del", "dev", s.Args["device"]) },
+})
+
+func readLinks(commands.Step) []runners.Probe { return []runners.Probe{node.LinksProbe()} }
+
+func linkOf(s commands.Step, results []runners.Result) (node.Link, string, bool) {
+	links, err := node.ParseLinks(results[0].Output.Stdout)
+	if err != nil {
+		return node.Link{}, "the links could not be read", false
+	}
+	l, ok := links[s.Args["device"]]
+	if !ok {
+		return node.Link{}, "there is no " + s.Args["device"] + " any more", false
+	}
+	return l, "", true
+}
+
+func ipLink(words ...string) []commands.Action {
+	return []commands.Action{{Command: runners.Probe{Name: "change-link", Sudo: true, Argv: append([]string{"ip", "link"}, words...)}}}
+}

@@ -1,0 +1,243 @@
+package commands
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// judge turns what was seen and found into the verdict, and returns the
+// findings that stand, the most important first.
+//
+// A branch is one way to a DHCP server. One working branch is enough for a
+// guest, so a finding on one branch is the cause only when every branch is
+// cut; a finding on the guest's own part cuts them all. Where packets were
+// captured, the edge they end on decides: a finding further along the way is
+// true but not yet the reason.
+func judge(p *Pass, findings []Finding, unseen []Blind) (Verdict, []Finding) {
+	j := judgement{p: p, findings: p.inPathOrder(findings)}
+	if v, ok := j.delivered(); ok {
+		return v, j.findings
+	}
+	cuts := make([]cut, 0, len(p.Path.Branches))
+	for _, b := range p.Path.Branches {
+		cuts = append(cuts, j.cutOf(b))
+	}
+	if len(cuts) == 0 {
+		return j.withoutServers(), j.findings
+	}
+	// The least certain cut decides what can be said of all of them.
+	worst := slices.MinFunc(cuts, func(a, b cut) int { return cmp.Compare(a.rank, b.rank) })
+	return j.verdictOf(worst, cuts, unseen), j.findings
+}
+
+type judgement struct {
+	p        *Pass
+	findings []Finding
+}
+
+// A cut says how surely one branch is known to be cut.
+type cut struct {
+	rank    cutRank
+	branch  Branch
+	flow    Flow
+	finding int // index into the findings, -1 for none
+}
+
+type cutRank int
+
+const (
+	uncut       cutRank = iota // nothing found, nothing lost: looks good
+	notSeen                    // could not tell
+	lostUnnamed                // frames end on an edge, nothing found explains it
+	cutProbably                // a probable finding
+	cutProven                  // a proven finding
+)
+
+// delivered answers healthy when a reply reached the guest's tap.
+func (j *judgement) delivered() (Verdict, bool) {
+	if j.p.Packets == nil {
+		return Verdict{}, false
+	}
+	for _, b := range j.p.Path.Branches {
+		if j.p.Packets.Trace(j.p.Path, b).State != FlowDelivered {
+			continue
+		}
+		_, replies := j.p.Packets.Count(j.p.Path.Guest[0])
+		summary := fmt.Sprintf("DHCP works for %s: %d replies reached its tap while whybot listened (server on %s)", j.p.Server.Name, replies, b.Node)
+		if j.p.Packets.Acknowledged(j.p.Path) {
+			summary += ", and the lease was acknowledged"
+		}
+		return Verdict{State: Healthy, Title: "The guest gets its address", Summary: summary + "."}, true
+	}
+	return Verdict{}, false
+}
+
+// cutOf judges one branch: the first thing on its way that stops frames.
+func (j *judgement) cutOf(b Branch) cut {
+	c := cut{branch: b, flow: Flow{State: FlowBlind}, finding: -1}
+	if j.p.Packets != nil {
+		c.flow = j.p.Packets.Trace(j.p.Path, b)
+	}
+	flow := j.p.Path.Flow(b)
+	for i, f := range j.findings {
+		if f.Branch != "" && f.Branch != b.Node {
+			continue
+		}
+		if c.flow.State == FlowLost && !Within(flow, f.Edge, c.flow.Edge) {
+			continue
+		}
+		c.finding = i // proven findings come first, each kind in path order
+		break
+	}
+	switch {
+	case c.finding >= 0 && j.findings[c.finding].State == Proven:
+		c.rank = cutProven
+	case c.finding >= 0:
+		c.rank = cutProbably
+	case c.flow.State == FlowLost:
+		c.rank = lostUnnamed
+	case j.p.guestHolds():
+		c.rank = uncut
+	default:
+		c.rank = notSeen
+	}
+	return c
+}
+
+// guestHolds reports whether the guest answered ARP for its own address.
+func (p *Pass) guestHolds() bool {
+	return p.Packets != nil && p.Packets.Holder != "" && p.Packets.Holder == p.Port.Port.MAC
+}
+
+// Within reports whether an edge lies on the edge frames are lost on, which
+// may span hops of the flow that were not observed.
+func Within(flow []Hop, found, lost Edge) bool {
+	from, to := position(flow, lost.From), position(flow, lost.To)
+	f, t := position(flow, found.From), position(flow, found.To)
+	if f < 0 || t < 0 || found.Direction != lost.Direction {
+		return false
+	}
+	return min(f, t) >= min(from, to) && max(f, t) <= max(from, to)
+}
+
+func position(flow []Hop, h Hop) int { return slices.Index(flow, h) }
+
+// inPathOrder sorts findings: proven before probable, then by where on the
+// way, in the order frames travel, requests first.
+func (p *Pass) inPathOrder(findings []Finding) []Finding {
+	rank := map[Hop]int{}
+	for i, h := range p.Path.Hops() {
+		if _, ok := rank[h]; !ok {
+			rank[h] = i
+		}
+	}
+	far := len(rank)
+	at := func(f Finding) int {
+		if f.Edge.Direction == Reply {
+			return 2*far - rank[f.Edge.From]
+		}
+		return rank[f.Edge.From]
+	}
+	sorted := slices.Clone(findings)
+	slices.SortStableFunc(sorted, func(a, b Finding) int {
+		if a.State != b.State {
+			if a.State == Proven {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(at(a), at(b)), cmp.Compare(a.Cause, b.Cause))
+	})
+	return sorted
+}
+
+// verdictOf states the least certain cut, in the light of the others.
+func (j *judgement) verdictOf(worst cut, cuts []cut, unseen []Blind) Verdict {
+	switch worst.rank {
+	case cutProven, cutProbably:
+		return j.named(worst, cuts)
+	case lostUnnamed:
+		return j.unnamed(worst)
+	case uncut:
+		return Verdict{
+			State: Healthy, Title: "The guest has its address",
+			Summary: fmt.Sprintf("%s answers ARP for its address from the DHCP namespace on %s, and nothing on the path stops DHCP.", j.p.Server.Name, worst.branch.Node),
+		}
+	case notSeen:
+	}
+	return j.notSeen(worst, unseen)
+}
+
+func (j *judgement) named(worst cut, cuts []cut) Verdict {
+	// Of branches that are cut alike, the one first on the path is named.
+	first := worst.finding
+	for _, c := range cuts {
+		if c.rank == worst.rank {
+			first = min(first, c.finding)
+		}
+	}
+	f := j.findings[first]
+	v := Verdict{State: f.State, Cause: f.Cause, Title: f.Title, Summary: f.Summary, Edge: f.Edge.JSON(), Missing: f.Missing}
+	if j.p.guestHolds() {
+		v.Summary += fmt.Sprintf(" %s still answers for its address now; the next renewal will fail.", j.p.Server.Name)
+	}
+	return v
+}
+
+func (j *judgement) unnamed(c cut) Verdict {
+	e := c.flow.Edge
+	v := Verdict{
+		State: Unclear, Title: "Lost on a known edge, for a reason whybot does not know",
+		Summary: fmt.Sprintf("%d DHCP frames (%s) left %s and none arrived at %s. No rule or state that was read explains it.",
+			c.flow.Lost, e.Direction, e.From, e.To),
+		Edge: e.JSON(),
+	}
+	switch {
+	case e.From.Node != e.To.Node:
+		v.Missing = "what lies between the two NICs: virtual switch port groups (forged transmits, promiscuous mode, VLAN trunk) and physical switch ports"
+	case e.To.Kind == HopServer:
+		v.Missing = "why dnsmasq on " + e.To.Node + " does not answer: its log"
+	default:
+		v.Missing = "filters that this version does not evaluate on " + e.To.Node + ": ebtables, arptables, tc"
+	}
+	return v
+}
+
+func (j *judgement) notSeen(c cut, unseen []Blind) Verdict {
+	v := Verdict{State: Unclear, Title: "Not enough could be seen"}
+	switch {
+	case j.p.Packets == nil:
+		v.Summary = "Nothing that was read stops DHCP on the path, but no packets were looked at."
+		v.Missing = "a capture of the guest's DHCP packets"
+	case c.flow.State == FlowSilent:
+		v.Summary = fmt.Sprintf("%s sent no DHCP request in %.0f s and does not answer for its address; nothing that was read stops DHCP on the path.",
+			j.p.Server.Name, j.p.Packets.Took.Seconds())
+		v.Missing = "a DHCP request of the guest: renew its lease from the console, then ask again"
+	default:
+		v.Summary = "The packets could not be followed on " + c.branch.Node + "."
+	}
+	if len(j.findings) > 0 {
+		v.Summary += fmt.Sprintf(" Found so far: %s (%s).", j.findings[0].Summary, j.findings[0].State)
+	}
+	if len(unseen) > 0 {
+		v.Summary += fmt.Sprintf(" Not seen: %s (%s)", unseen[0].What, unseen[0].Why)
+		if n := len(unseen) - 1; n > 0 {
+			v.Summary += fmt.Sprintf(", and %d more", n)
+		}
+		v.Summary += "."
+	}
+	return v
+}
+
+func (j *judgement) withoutServers() Verdict {
+	if len(j.findings) > 0 {
+		f := j.findings[0]
+		return Verdict{State: f.State, Cause: f.Cause, Title: f.Title, Summary: f.Summary, Edge: f.Edge.JSON(), Missing: f.Missing}
+	}
+	return Verdict{
+		State: Unclear, Title: "No DHCP server is known",
+		Summary: "Neutron shows no DHCP port for network " + j.p.Port.Network.Name + ", so there is no server to follow the path to.",
+		Missing: "which DHCP server is meant to serve this network",
+	}
+}

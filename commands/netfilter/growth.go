@@ -1,0 +1,154 @@
+package netfilter
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrNoCounters reports listings made without -c: what they do not say is not
+// zero.
+var ErrNoCounters = errors.New("the listing has no counters: list with -c")
+
+// A Growth is how much one rule, or one base chain's policy, counted between
+// two listings.
+type Growth struct {
+	// Rule is the rule in the later listing; nil for a policy.
+	Rule *Rule
+	// Chain is the base chain whose policy counted; nil for a rule.
+	Chain          *Chain
+	Packets, Bytes uint64
+}
+
+// A StructureChange reports that two listings do not show the same rules.
+type StructureChange struct {
+	// Added and Gone hold rule lines with their table; Reset those whose
+	// counters were set back in between.
+	Added, Gone, Reset []string
+}
+
+// Error counts the changes and names the first of each sort.
+func (e *StructureChange) Error() string {
+	var parts []string
+	for _, sort := range []struct {
+		what  string
+		lines []string
+	}{{"added", e.Added}, {"gone", e.Gone}, {"counters reset", e.Reset}} {
+		if len(sort.lines) > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s (%s)", len(sort.lines), sort.what, printable(sort.lines[0])))
+		}
+	}
+	return "the rules changed between the two listings: " + strings.Join(parts, ", ")
+}
+
+// Sub returns what every rule and policy of rs counted since before, in the
+// order of rs. Rules are paired by table, chain, text and occurrence.
+//
+// If rules came, went or were reset in between, the error is a
+// *StructureChange and the growth covers only the rules that can be paired
+// without doubt.
+func (rs *Ruleset) Sub(before *Ruleset) ([]Growth, error) {
+	if !rs.counted() || !before.counted() {
+		return nil, ErrNoCounters
+	}
+	var change StructureChange
+	older, newer := before.occurrences(), rs.occurrences()
+	before.gone(rs, older, newer, &change)
+	var growth []Growth
+	for _, t := range rs.Tables {
+		for _, c := range t.Chains {
+			growth = append(growth, c.growth(before.Chain(t.Name, c.Name), &change)...)
+			growth = append(growth, ruleGrowth(c, older, newer, &change)...)
+		}
+	}
+	if change.Added != nil || change.Gone != nil || change.Reset != nil {
+		return growth, &change
+	}
+	return growth, nil
+}
+
+// GrowthOf returns how much a rule counted, and whether growth covers it.
+func GrowthOf(growth []Growth, r *Rule) (Growth, bool) {
+	for _, g := range growth {
+		if g.Rule != nil && g.Rule.Table == r.Table && g.Rule.Chain == r.Chain && g.Rule.Index == r.Index && g.Rule.Spec == r.Spec {
+			return g, true
+		}
+	}
+	return Growth{}, false
+}
+
+// ruleKey identifies rules that read alike.
+type ruleKey struct{ table, chain, spec string }
+
+func (r *Rule) key() ruleKey { return ruleKey{r.Table, r.Chain, r.Spec} }
+
+func (rs *Ruleset) occurrences() map[ruleKey][]*Rule {
+	found := map[ruleKey][]*Rule{}
+	for _, t := range rs.Tables {
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				found[r.key()] = append(found[r.key()], r)
+			}
+		}
+	}
+	return found
+}
+
+func (rs *Ruleset) counted() bool {
+	return rs.Find(func(r *Rule) bool { return !r.Counted }) == nil
+}
+
+// gone notes the base chains and rules of rs that later does not have.
+func (rs *Ruleset) gone(later *Ruleset, older, newer map[ruleKey][]*Rule, change *StructureChange) {
+	for _, t := range rs.Tables {
+		for _, c := range t.Chains {
+			if c.Hook != "" && later.Chain(t.Name, c.Name) == nil {
+				change.Gone = append(change.Gone, fmt.Sprintf("%s: policy of %s", t.Name, c.Name))
+			}
+			for _, r := range c.Rules {
+				if key := r.key(); len(newer[key]) < len(older[key]) && older[key][len(newer[key])] == r {
+					change.Gone = append(change.Gone, fmt.Sprintf("%s: %s (%d of %d left)", t.Name, r.Line(), len(newer[key]), len(older[key])))
+				}
+			}
+		}
+	}
+}
+
+// growth pairs the policies of a base chain.
+func (c *Chain) growth(before *Chain, change *StructureChange) []Growth {
+	switch {
+	case c.Hook == "":
+		return nil
+	case before == nil || before.Policy != c.Policy:
+		change.Added = append(change.Added, fmt.Sprintf("%s: policy of %s", c.Table, c.Name))
+		return nil
+	case !c.Counted || !before.Counted:
+		return nil
+	case c.Packets < before.Packets || c.Bytes < before.Bytes:
+		change.Reset = append(change.Reset, fmt.Sprintf("%s: policy of %s", c.Table, c.Name))
+		return nil
+	}
+	return []Growth{{Chain: c, Packets: c.Packets - before.Packets, Bytes: c.Bytes - before.Bytes}}
+}
+
+func ruleGrowth(c *Chain, older, newer map[ruleKey][]*Rule, change *StructureChange) []Growth {
+	var growth []Growth
+	seen := map[ruleKey]int{}
+	for _, r := range c.Rules {
+		key := r.key()
+		nth := seen[key]
+		seen[key]++
+		old := older[key]
+		switch {
+		case nth >= len(old):
+			change.Added = append(change.Added, r.Table+": "+r.Line())
+		case len(old) != len(newer[key]):
+			// Which of several equal rules came or went cannot be told.
+		case r.Packets < old[nth].Packets || r.Bytes < old[nth].Bytes:
+			change.Reset = append(change.Reset, r.Table+": "+r.Line())
+		default:
+			growth = append(growth, Growth{Rule: r, Packets: r.Packets - old[nth].Packets, Bytes: r.Bytes - old[nth].Bytes})
+		}
+	}
+	return growth
+}

@@ -1,0 +1,112 @@
+package netfilter
+
+// A Target is what a rule does to the packets it matches.
+type Target struct {
+	// Name is the word after -j or -g: a target or a chain. Empty when the rule
+	// only counts.
+	Name string
+	// Goto says that the word stands after -g: the chain's end does not come
+	// back to this rule.
+	Goto bool
+	// Chain is the chain jumped to; nil when Name is a target.
+	Chain *Chain
+	// Text is the target and its options as listed.
+	Text string
+
+	words []word
+	act   action
+	// changes lists what the target may rewrite.
+	changes change
+}
+
+// An action is how a target moves the walk on.
+type action uint8
+
+const (
+	actNothing action = iota // count, or change something, and go on
+	actAccept
+	actDrop
+	actReject
+	actReturn
+	actCall
+	actOpaque // what it does is not modelled: it may decide or go on
+	actHandOff
+)
+
+// A change is a set of things about a packet that rules may have rewritten.
+type change uint8
+
+const (
+	changeMark change = 1 << iota
+	changeDst
+	changeSrc
+	changeCT
+	allChanges = iota // how many there are
+)
+
+type targetKind struct {
+	act     action
+	changes change
+}
+
+// targets are the targets whose effect on a packet's fate is known.
+var targets = map[string]targetKind{
+	"ACCEPT": {act: actAccept},
+	"DROP":   {act: actDrop},
+	"REJECT": {act: actReject},
+	"RETURN": {act: actReturn},
+
+	// User space decides.
+	"QUEUE":   {act: actHandOff},
+	"NFQUEUE": {act: actHandOff},
+
+	// Accepted in this table, with an address rewritten.
+	"DNAT":       {act: actAccept, changes: changeDst},
+	"REDIRECT":   {act: actAccept, changes: changeDst},
+	"SNAT":       {act: actAccept, changes: changeSrc},
+	"MASQUERADE": {act: actAccept, changes: changeSrc},
+	"NETMAP":     {act: actAccept, changes: changeDst | changeSrc},
+
+	// Go on with the next rule.
+	"LOG": {}, "NFLOG": {}, "ULOG": {}, "AUDIT": {}, "TRACE": {}, "TEE": {}, "LED": {},
+	"CHECKSUM": {}, "CLASSIFY": {}, "TOS": {}, "DSCP": {}, "ECN": {}, "TTL": {}, "HL": {},
+	"TCPMSS": {}, "TCPOPTSTRIP": {}, "SET": {}, "SECMARK": {}, "CONNSECMARK": {},
+	"IDLETIMER": {}, "RATEEST": {},
+	"MARK":     {changes: changeMark},
+	"HMARK":    {changes: changeMark},
+	"CONNMARK": {changes: changeMark},
+	"CT":       {changes: changeCT},
+	"NOTRACK":  {changes: changeCT},
+}
+
+// resolve decides what a target does once all of its words are known.
+func (t *Target) resolve(table *Table) {
+	t.Text = rawText(t.words)
+	t.Chain = table.byName[t.Name]
+	kind, known := targets[t.Name]
+	switch {
+	case t.Name == "":
+		t.act = actNothing
+	case t.Chain != nil && t.Chain.Hook == "":
+		t.act = actCall
+	case t.Goto || t.Chain != nil || !known:
+		t.act = actOpaque
+	default:
+		t.act, t.changes = kind.act, kind.changes
+	}
+	if t.Name == "CONNMARK" && !t.option("--restore-mark") {
+		t.changes = 0 // it only writes the connection's mark
+	}
+	if t.Name == "CT" && !t.option("--notrack") {
+		t.changes = 0 // tracked all the same, if in another zone
+	}
+}
+
+func (t *Target) option(name string) bool {
+	for _, w := range t.words {
+		if !w.quoted && w.text == name {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,169 @@
+package netfilter
+
+import "net/netip"
+
+// A view is a packet as one chain sees it: the hook hides some of its fields
+// and earlier rules may have rewritten others. Views are immutable.
+type view struct {
+	p    *Packet
+	hook Hook
+	// untraced says that connection tracking has not seen the packet yet.
+	untraced bool
+	changed  changes
+}
+
+// changes records what may have been rewritten, and the first rule that may
+// have done it.
+type changes struct {
+	bits change
+	by   [allChanges]*Rule
+}
+
+// with adds what r may rewrite.
+func (c changes) with(bits change, r *Rule) changes {
+	for i := range c.by {
+		if bits&(1<<i) != 0 && c.bits&(1<<i) == 0 {
+			c.by[i] = r
+		}
+	}
+	c.bits |= bits
+	return c
+}
+
+// join is what may have happened on either of two ways.
+func (c changes) join(o changes) changes {
+	for i := range c.by {
+		if c.by[i] == nil {
+			c.by[i] = o.by[i]
+		}
+	}
+	c.bits |= o.bits
+	return c
+}
+
+// culprit names the first rule that may have made the change.
+func (c changes) culprit(bit change) *Rule {
+	for i := range c.by {
+		if bit == 1<<i {
+			return c.by[i]
+		}
+	}
+	return nil
+}
+
+func (v *view) with(c changes) *view {
+	if c.bits == v.changed.bits {
+		return v
+	}
+	next := *v
+	next.changed = c
+	return &next
+}
+
+func (v *view) rewritten(bit change) bool { return v.changed.bits&bit != 0 }
+
+// why explains an unknown field: rewritten by a rule, or not told.
+func (v *view) why(what string, bit change) string {
+	if r := v.changed.culprit(bit); r != nil {
+		return what + " may have been changed by " + r.place() + " (" + printable(r.Target.Text) + ")"
+	}
+	return what + " is not known"
+}
+
+// in is what -i sees.
+func (v *view) in() Fact[string] {
+	switch v.hook {
+	case Output:
+		return Is("")
+	case Postrouting:
+		if v.p.Bridged {
+			return Is("")
+		}
+		return Fact[string]{} // kernels differ in what they show here
+	default:
+		return v.p.In
+	}
+}
+
+// out is what -o sees.
+func (v *view) out() Fact[string] {
+	switch {
+	case v.hook == Prerouting || v.hook == Input:
+		return Is("")
+	case v.rewritten(changeDst):
+		return Fact[string]{} // another destination may take another way
+	default:
+		return v.p.Out
+	}
+}
+
+// bridgeInfo says whether the packet carries the note of the bridge it came
+// by, without which -m physdev knows no port.
+func (v *view) bridgeInfo() Tri {
+	switch {
+	case v.hook == Output:
+		return No
+	case v.p.Bridged:
+		return Yes
+	default:
+		return truthOf(v.p.PhysIn, func(name string) bool { return name != "" })
+	}
+}
+
+// physOut is the bridge port the frame leaves by: decided from FORWARD on, and
+// only for frames that stay in the bridge.
+func (v *view) physOut() Fact[string] {
+	switch {
+	case !v.p.Bridged || v.hook != Forward && v.hook != Postrouting:
+		return Is("")
+	case v.rewritten(changeDst):
+		return Fact[string]{}
+	default:
+		return v.p.PhysOut
+	}
+}
+
+func (v *view) address(src bool) (netip.Addr, bool) {
+	a, bit := v.p.Dst, changeDst
+	if src {
+		a, bit = v.p.Src, changeSrc
+	}
+	return a, a.IsValid() && !v.rewritten(bit)
+}
+
+func (v *view) port(src bool) Fact[uint16] {
+	f, bit := v.p.Dport, changeDst
+	if src {
+		f, bit = v.p.Sport, changeSrc
+	}
+	if v.rewritten(bit) {
+		return Fact[uint16]{}
+	}
+	return f
+}
+
+func (v *view) mark() Fact[uint32] {
+	if v.rewritten(changeMark) {
+		return Fact[uint32]{}
+	}
+	return v.p.Mark
+}
+
+// ct is what -m state sees. Before connection tracking has run every packet
+// looks INVALID, but for those of the loopback, which were tracked on their
+// way out.
+func (v *view) ct() CTState {
+	switch {
+	case v.untraced && v.hook == Output:
+		return CTInvalid
+	case v.untraced:
+		if in, known := v.p.In.Get(); known && in != "lo" {
+			return CTInvalid
+		}
+		return CTUnknown
+	case v.rewritten(changeCT):
+		return CTUnknown
+	default:
+		return v.p.CT
+	}
+}

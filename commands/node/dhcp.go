@@ -1,0 +1,169 @@
+package node
+
+import (
+	"bufio"
+	"net/netip"
+	"path"
+	"strconv"
+	"strings"
+
+	"whybot/runners"
+)
+
+// DHCPDir is where the DHCP agent keeps a network's files unless its
+// configuration says otherwise (dhcp_confs in dhcp_agent.ini).
+const DHCPDir = "/var/lib/neutron/dhcp"
+
+// DnsmasqProbe lists every dnsmasq with its command line. It exits 1 when
+// there is none.
+func DnsmasqProbe() runners.Probe {
+	return runners.Probe{Name: "dnsmasq", Argv: []string{"ps", "-ww", "-C", "dnsmasq", "-o", "pid=,args="}}
+}
+
+// ListenProbe lists the UDP sockets on port 67 inside a network's namespace:
+// the second witness beside the process list.
+func ListenProbe(networkID string) runners.Probe {
+	return runners.Probe{
+		Name: "dhcp-listen", Sudo: true,
+		Argv: []string{"ip", "netns", "exec", Namespace(networkID), "ss", "-H", "-l", "-u", "-n", "sport", "=", ":67"},
+	}
+}
+
+// NetnsLinksProbe lists the links inside a network's namespace.
+func NetnsLinksProbe(networkID string) runners.Probe {
+	return runners.Probe{
+		Name: "netns-link", Sudo: true,
+		Argv: []string{"ip", "netns", "exec", Namespace(networkID), "ip", "-d", "-s", "link", "show"},
+	}
+}
+
+// HostsProbe prints a network's dnsmasq host file at its usual place.
+func HostsProbe(networkID string) runners.Probe {
+	return HostsProbeAt(path.Join(DHCPDir, networkID, "host"))
+}
+
+// HostsProbeAt prints the dnsmasq host file at file.
+func HostsProbeAt(file string) runners.Probe {
+	return runners.Probe{Name: "dhcp-hosts", Sudo: true, Argv: []string{"cat", file}}
+}
+
+// EchoProbe asks the guest's address from the network's DHCP namespace, and
+// NeighbourProbe then says who answered.
+func EchoProbe(networkID, address string) runners.Probe {
+	return runners.Probe{
+		Name: "echo", Sudo: true,
+		Argv: []string{"ip", "netns", "exec", Namespace(networkID), "ping", "-n", "-c", "2", "-i", "0.3", "-W", "1", address},
+	}
+}
+
+// NeighbourProbe prints the neighbour entry of address inside the namespace,
+// with the seconds since it was last confirmed.
+func NeighbourProbe(networkID, address string) runners.Probe {
+	return runners.Probe{
+		Name: "neighbour", Sudo: true,
+		Argv: []string{"ip", "netns", "exec", Namespace(networkID), "ip", "-s", "neigh", "show", address},
+	}
+}
+
+// Namespace returns the name of a network's DHCP namespace.
+func Namespace(networkID string) string { return "qdhcp-" + networkID }
+
+// A Dnsmasq is one running dnsmasq.
+type Dnsmasq struct {
+	PID       string
+	Args      string
+	HostsFile string // value of --dhcp-hostsfile
+	Interface string // value of --interface
+}
+
+// ParseDnsmasq reads the output of DnsmasqProbe.
+func ParseDnsmasq(text string) []Dnsmasq {
+	var all []Dnsmasq
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) < 2 {
+			continue
+		}
+		d := Dnsmasq{PID: words[0], Args: strings.Join(words[1:], " ")}
+		for _, w := range words[2:] {
+			if v, ok := strings.CutPrefix(w, "--dhcp-hostsfile="); ok {
+				d.HostsFile = v
+			}
+			if v, ok := strings.CutPrefix(w, "--interface="); ok {
+				d.Interface = v
+			}
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// Serving returns the dnsmasq that serves the network on the device inside
+// the namespace (ns-…), or false.
+func Serving(all []Dnsmasq, networkID, device string) (Dnsmasq, bool) {
+	for _, d := range all {
+		if strings.Contains(d.HostsFile, networkID) || d.Interface == device {
+			return d, true
+		}
+	}
+	return Dnsmasq{}, false
+}
+
+// HostEntries reads a dnsmasq host file as the DHCP agent writes it
+// (MAC,[set:tag|id:*,]name,address) and returns the addresses by MAC. An
+// IPv6 address stands in brackets. A MAC may have several entries.
+func HostEntries(text string) map[string][]netip.Addr {
+	entries := map[string][]netip.Addr{}
+	sc := bufio.NewScanner(strings.NewReader(text))
+	sc.Buffer(nil, 1<<20)
+	for sc.Scan() {
+		fields := strings.Split(strings.TrimSpace(sc.Text()), ",")
+		mac := strings.ToLower(fields[0])
+		if strings.Count(mac, ":") != 5 {
+			continue
+		}
+		addrs := entries[mac]
+		for _, f := range fields[1:] {
+			if a, err := netip.ParseAddr(strings.Trim(f, "[]")); err == nil {
+				addrs = append(addrs, a)
+			}
+		}
+		entries[mac] = addrs
+	}
+	return entries
+}
+
+// freshSeconds is how recently a neighbour must have been confirmed to count
+// as having answered just now.
+const freshSeconds = 3
+
+// Holder returns the link address that answers for an address now: that of
+// the neighbour entry (neigh, as NeighbourProbe prints it) when the echo was
+// answered, or when ARP confirmed it within the last seconds, whatever a
+// security group says about ICMP. An entry left over from earlier proves
+// nothing and gives "".
+func Holder(echoAnswered bool, neigh string) string {
+	words := strings.Fields(neigh)
+	if len(words) == 0 {
+		return ""
+	}
+	switch words[len(words)-1] {
+	case "REACHABLE", "STALE", "DELAY", "PROBE":
+	default:
+		return ""
+	}
+	if !echoAnswered && !freshlyConfirmed(after(words, "used")) {
+		return ""
+	}
+	return strings.ToLower(after(words, "lladdr"))
+}
+
+// freshlyConfirmed reads iproute2's used/confirmed/updated seconds.
+func freshlyConfirmed(used string) bool {
+	parts := strings.Split(used, "/")
+	if len(parts) != 3 {
+		return false
+	}
+	n, err := strconv.Atoi(parts[1])
+	return err == nil && n < freshSeconds
+}

@@ -1,0 +1,90 @@
+package node
+
+import (
+	"strings"
+
+	"whybot/runners"
+)
+
+// FirewallProbes reads the node's packet filters. iptables has two back ends that do
+// not see one another's rules, so each is listed by its own program; the
+// plain name is one of the two, and the only one there is on older systems.
+func FirewallProbes() []runners.Probe {
+	return []runners.Probe{
+		{Name: "iptables-version", Argv: []string{"iptables", "-V"}},
+		{Name: "iptables-save", Sudo: true, Argv: []string{"iptables-save", "-c"}},
+		{Name: "iptables-legacy-save", Sudo: true, Argv: []string{"iptables-legacy-save", "-c"}},
+		{Name: "iptables-nft-save", Sudo: true, Argv: []string{"iptables-nft-save", "-c"}},
+		{Name: "nft-ruleset", Sudo: true, Argv: []string{"nft", "list", "ruleset"}},
+		{Name: "bridge-nf", Argv: []string{"cat", "/proc/sys/net/bridge/bridge-nf-call-iptables"}},
+		{Name: "ip-forward", Argv: []string{"cat", "/proc/sys/net/ipv4/ip_forward"}},
+	}
+}
+
+// RuleFiles are where distributions keep the rules iptables starts with.
+var RuleFiles = []string{"/etc/sysconfig/iptables", "/etc/iptables/rules.v4"}
+
+// RuleFileProbe prints one of RuleFiles.
+func RuleFileProbe(file string) runners.Probe {
+	return runners.Probe{Name: "rulefile " + file, Sudo: true, Argv: []string{"cat", file}}
+}
+
+// ForeignTables reads `nft list ruleset`, with what it says on stderr in
+// front, and returns the tables that are not
+// iptables' own, hook into forwarding or bridging, and hold something that can
+// drop (a drop or reject, or a base chain whose policy is drop), as
+// "family name".
+func ForeignTables(text string) []string {
+	var found []string
+	managed := map[string]bool{}
+	var t nftTable
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if rest, ok := strings.CutPrefix(line, "# Warning: table "); ok {
+			name, _, _ := strings.Cut(rest, " is managed by iptables")
+			managed[name] = true
+			continue
+		}
+		words := strings.Fields(line)
+		if len(words) >= 3 && words[0] == "table" {
+			found = t.appendIfForeign(found, managed)
+			t = nftTable{name: words[1] + " " + words[2]}
+			continue
+		}
+		t.read(words)
+	}
+	return t.appendIfForeign(found, managed)
+}
+
+// nftTable is what ForeignTables needs to know of one table.
+type nftTable struct {
+	name          string
+	hooked, drops bool
+}
+
+func (t *nftTable) read(words []string) {
+	if len(words) > 3 && words[0] == "type" && words[2] == "hook" {
+		switch words[3] {
+		case "prerouting", "forward", "postrouting", "ingress", "egress":
+			t.hooked = true
+		}
+	}
+	for i, w := range words {
+		switch strings.TrimSuffix(w, ";") {
+		case "drop", "reject":
+			// "policy drop" of a chain counts as well; a set named so does not.
+			t.drops = t.drops || i == len(words)-1 || words[0] == "type" || w == "reject" || words[i+1] == "#"
+		}
+	}
+}
+
+func (t *nftTable) appendIfForeign(found []string, managed map[string]bool) []string {
+	family, _, _ := strings.Cut(t.name, " ")
+	switch {
+	case t.name == "" || managed[t.name] || !t.hooked || !t.drops:
+	case family == "ip6" || family == "arp":
+	default:
+		found = append(found, t.name)
+	}
+	return found
+}

@@ -1,0 +1,154 @@
+package node_test
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"whybot/commands/node"
+)
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestParseLinksOfARealNode(t *testing.T) {
+	links, err := node.ParseLinks(read(t, "ip-link-controller01.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub := links["eth3.3092"]
+	if sub.Parent != "eth3" || sub.Master != "brq91e78b9c-cf" || !sub.Up || !sub.Carrier || sub.PortState != "forwarding" || sub.Kind != "macvlan" {
+		t.Errorf("eth3.3092 = %+v", sub)
+	}
+	brq := links["brq91e78b9c-cf"]
+	if brq.Kind != "bridge" || brq.NFCallIPTables == nil || *brq.NFCallIPTables {
+		t.Errorf("bridge = %+v", brq)
+	}
+	if got := len(links.Members("brq91e78b9c-cf")); got != 2 {
+		t.Errorf("bridge has %d members, want 2", got)
+	}
+	if mac := links["eth3"].MAC; mac != "00:50:56:a1:31:03" {
+		t.Errorf("eth3 mac = %q", mac)
+	}
+}
+
+func TestParseLinksOldAndOdd(t *testing.T) {
+	text := `2: eth0: <NO-CARRIER,BROADCAST,MULTICAST,UP> mtu 1500 qdisc pfifo_fast state DOWN mode DEFAULT qlen 1000
+    link/ether 00:50:56:AA:00:41 brd ff:ff:ff:ff:ff:ff promiscuity 1 
+    RX: bytes  packets  errors  dropped overrun mcast   
+    9086       83       0       0       0       0      
+    TX: bytes  packets  errors  dropped carrier collsns 
+    6026       59       0       0       0       0      
+7: eth0.3092@eth0: <BROADCAST,MULTICAST> mtu 1500 qdisc noqueue master brq0 state DOWN 
+    link/ether 00:50:56:aa:00:41 brd ff:ff:ff:ff:ff:ff promiscuity 1 
+    vlan protocol 802.1Q id 3092 <REORDER_HDR> 
+    bridge_slave state disabled priority 32 cost 100 
+`
+	links, err := node.ParseLinks(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := links["eth0"]; !l.Up || l.Carrier || l.RXPackets != 83 || l.TXPackets != 59 {
+		t.Errorf("eth0 = %+v", l)
+	}
+	if l := links["eth0.3092"]; l.Up || l.VLAN != 3092 || l.PortState != "disabled" || l.Kind != "vlan" {
+		t.Errorf("eth0.3092 = %+v", l)
+	}
+	for _, bad := range []string{"", "Option \"-d\" is unknown, try \"ip -help\".\n", "    link/ether\n"} {
+		if _, err := node.ParseLinks(bad); err == nil {
+			t.Errorf("ParseLinks(%q) did not fail", bad)
+		}
+	}
+}
+
+func FuzzParseLinks(f *testing.F) {
+	f.Add("2: eth0: <UP> mtu 1500\n    RX: x\n")
+	f.Fuzz(func(_ *testing.T, s string) { _, _ = node.ParseLinks(s) })
+}
+
+func TestDnsmasq(t *testing.T) {
+	all := node.ParseDnsmasq("  69 dnsmasq --no-hosts --pid-file=/x --dhcp-hostsfile=/var/lib/neutron/dhcp/91e78b9c/host --interface=ns-004b787f-9b\n 70 dnsmasq\n\n")
+	if len(all) != 2 || all[0].PID != "69" || all[0].Interface != "ns-004b787f-9b" {
+		t.Fatalf("dnsmasq = %+v", all)
+	}
+	if _, ok := node.Serving(all, "91e78b9c", "ns-other"); !ok {
+		t.Error("not found by host file")
+	}
+	if _, ok := node.Serving(all, "other", "ns-other"); ok {
+		t.Error("found a dnsmasq that serves another network")
+	}
+}
+
+func TestHostEntries(t *testing.T) {
+	got := node.HostEntries("fa:16:3e:11:11:11,host-10-30-92-11.openstacklocal,10.30.92.11\n" +
+		"FA:16:3E:22:22:22,set:port-1,host-x.,[fd00::1]\nfa:16:3e:22:22:22,id:*,host-y,10.0.0.3\nrubbish\n")
+	if len(got) != 2 || got["fa:16:3e:11:11:11"][0] != netip.MustParseAddr("10.30.92.11") || len(got["fa:16:3e:22:22:22"]) != 2 {
+		t.Errorf("entries = %v", got)
+	}
+}
+
+func TestHolder(t *testing.T) {
+	const mac = "fa:16:3e:11:11:11"
+	entry := func(used, state string) string {
+		return "10.30.92.11 dev ns-004b787f-9b lladdr FA:16:3E:11:11:11 used " + used + " probes 1 " + state + "\n"
+	}
+	for _, c := range []struct {
+		name string
+		echo bool
+		text string
+		want string
+	}{
+		{"echo answered", true, entry("0/25/25", "REACHABLE"), mac},
+		{"ICMP filtered, ARP fresh", false, entry("0/1/1", "REACHABLE"), mac},
+		{"left over from before", false, entry("0/25/25", "REACHABLE"), ""},
+		{"stale and silent", false, entry("90/120/90", "STALE"), ""},
+		{"nobody", false, "10.30.92.11 dev ns-004b787f-9b FAILED\n", ""},
+		{"no entry", false, "", ""},
+	} {
+		if got := node.Holder(c.echo, c.text); got != c.want {
+			t.Errorf("%s: holder %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestForeignTables(t *testing.T) {
+	firewalld := `# Warning: table ip filter is managed by iptables-nft, do not touch!
+table ip filter {
+	chain FORWARD {
+		type filter hook forward priority filter; policy drop;
+		counter packets 3 bytes 996 reject with icmp type host-prohibited
+	}
+}
+table inet firewalld {
+	chain filter_FORWARD {
+		type filter hook forward priority filter + 10; policy accept;
+		counter packets 45 bytes 3668 reject with icmpx admin-prohibited # handle 3
+	}
+}
+table inet harmless {
+	chain in {
+		type filter hook input priority filter; policy drop;
+	}
+}
+table bridge vs {
+	chain f {
+		type filter hook forward priority 0; policy accept;
+		ether saddr 00:11:22:33:44:55 drop
+	}
+}
+`
+	got := node.ForeignTables(firewalld)
+	if len(got) != 2 || got[0] != "inet firewalld" || got[1] != "bridge vs" {
+		t.Errorf("foreign tables = %q", got)
+	}
+	if got := node.ForeignTables(""); len(got) != 0 {
+		t.Errorf("foreign tables of nothing = %q", got)
+	}
+}

@@ -1,0 +1,127 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"whybot/runners"
+)
+
+// Shell runs read-only probes on a node: all of one call travel together. The
+// error says why nothing could be run; each Result has its own.
+type Shell interface {
+	Run(ctx context.Context, node string, probes []runners.Probe) ([]runners.Result, error)
+}
+
+// Sniffer captures packets on a node. The returned stream is a pcap file that
+// grows until Close, which stops the capture on the node.
+type Sniffer interface {
+	Capture(ctx context.Context, node string, spec runners.CaptureSpec) (io.ReadCloser, error)
+}
+
+// Changer runs commands that change a node, in order, until one fails.
+type Changer interface {
+	Change(ctx context.Context, node string, commands []runners.Probe) ([]runners.Result, error)
+}
+
+// Cloud reads what OpenStack knows about servers.
+type Cloud interface {
+	FindServers(ctx context.Context, ref string) ([]runners.Server, error)
+	Attachments(ctx context.Context, s runners.Server) ([]runners.Attachment, error)
+}
+
+// CloudChanger makes changes through OpenStack. Both calls are idempotent.
+type CloudChanger interface {
+	RemoveDHCPNetwork(ctx context.Context, agentID, networkID string) error
+	AddDHCPNetwork(ctx context.Context, agentID, networkID string) error
+}
+
+// Options configures an Engine. Zero durations, FanOut, Now and Log have
+// defaults; the rest must be set.
+type Options struct {
+	Diagnoses []*Diagnosis
+	Fixes     []*Fix
+	StepKinds []*StepKind
+
+	Shell        Shell
+	Sniffer      Sniffer
+	Changer      Changer
+	Cloud        Cloud
+	CloudChanger CloudChanger
+	Memory       Memory
+
+	// Allow decides whether a person may apply, undo or decline a proposal: nil
+	// allows, an *Error with CodeDenied refuses and says who may. It is asked
+	// at the click and again right before the change.
+	Allow func(ctx context.Context, who Actor, p Proposal) error
+
+	// NoEcho leaves out asking the guest's address from the DHCP namespace.
+	NoEcho bool
+
+	FanOut  int           // nodes asked at once; default 64
+	Static  time.Duration // budget of the static stage; default 10 s
+	Packet  time.Duration // most the packet stage may take; default 20 s
+	Total   time.Duration // budget of one question; default 60 s
+	Settle  time.Duration // how long a change may take to show; default 30 s
+	Expires time.Duration // how long a proposal stands; default 30 min
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// An Engine answers questions and applies approved fixes. It is safe for
+// concurrent use.
+type Engine struct {
+	o     Options
+	kinds map[string]*StepKind
+}
+
+// New validates the catalogue and returns an Engine. It touches neither disk
+// nor network.
+func New(o Options) (*Engine, error) {
+	if err := Validate(o.Diagnoses); err != nil {
+		return nil, err
+	}
+	if o.Shell == nil || o.Sniffer == nil || o.Changer == nil || o.Cloud == nil || o.CloudChanger == nil || o.Memory == nil || o.Allow == nil {
+		return nil, fmt.Errorf("an engine needs a shell, a sniffer, a changer, a cloud, a memory and a policy")
+	}
+	e := &Engine{o: withDefaults(o), kinds: map[string]*StepKind{}}
+	for _, k := range o.StepKinds {
+		if k.Name == "" || k.State == nil || k.Do == nil || k.Undo == nil || k.Read == nil {
+			return nil, fmt.Errorf("step kind %q is incomplete", k.Name)
+		}
+		if e.kinds[k.Name] != nil {
+			return nil, fmt.Errorf("step kind %q is there twice", k.Name)
+		}
+		e.kinds[k.Name] = k
+	}
+	for _, f := range o.Fixes {
+		if f.Name == "" || f.Doc == "" || f.Title == nil || f.Plan == nil || (f.Class != F1 && f.Class != F2) {
+			return nil, fmt.Errorf("fix %q is incomplete, or of a class that is never offered", f.Name)
+		}
+	}
+	return e, nil
+}
+
+func withDefaults(o Options) Options {
+	for d, v := range map[*time.Duration]time.Duration{
+		&o.Static: 10 * time.Second, &o.Packet: 20 * time.Second, &o.Total: 60 * time.Second,
+		&o.Settle: 30 * time.Second, &o.Expires: 30 * time.Minute,
+	} {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	if o.FanOut == 0 {
+		o.FanOut = 64
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}

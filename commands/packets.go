@@ -1,0 +1,158 @@
+package commands
+
+import (
+	"slices"
+	"time"
+
+	"whybot/commands/capture"
+)
+
+// A HopFrames is what a capture at one hop saw.
+type HopFrames struct {
+	// Err is why the hop was not observed; nil when it was.
+	Err    error
+	Frames []capture.Frame
+}
+
+// Packets is what the packet stage saw.
+type Packets struct {
+	Seen map[Hop]HopFrames
+	// Took is how long all hops were listening together.
+	Took time.Duration
+	// Before and After are the firewall readings taken while all captures
+	// ran, by node: their difference is what the rules saw in that time.
+	Before, After map[string]reading
+	// Holder is the MAC that answered for the guest's address from the DHCP
+	// namespace; empty when none did or nobody asked.
+	Holder string
+	// RXBefore and RXAfter are the guest tap's receive counters at the ends
+	// of the window; nil when not read.
+	RXBefore, RXAfter *uint64
+}
+
+// A FlowState is what became of a guest's frames on one branch.
+type FlowState string
+
+// States of a flow.
+const (
+	FlowDelivered FlowState = "delivered" // a reply of this server reached the guest's tap
+	FlowLost      FlowState = "lost"      // frames end on one edge
+	FlowSilent    FlowState = "silent"    // the guest sent nothing
+	FlowBlind     FlowState = "blind"     // not enough hops were observed
+)
+
+// A Flow is where the frames of one branch end.
+type Flow struct {
+	State FlowState
+	Edge  Edge
+	// Lost counts the frames that went onto the edge and did not come out.
+	Lost int
+}
+
+// Trace follows a guest's frames along the branch b. Only broadcast requests
+// count: a renewal goes to one server and says nothing of the others. Hops
+// that were not observed are stepped over, so an edge may span them.
+func (ps *Packets) Trace(p *Path, b Branch) Flow {
+	var hops []Hop
+	for _, h := range p.Flow(b) {
+		if s, ok := ps.Seen[h]; ok && s.Err == nil {
+			hops = append(hops, h)
+		}
+	}
+	if len(hops) == 0 || hops[0] != p.Guest[0] {
+		return Flow{State: FlowBlind}
+	}
+	sent := ps.requests(hops[0])
+	if sent == 0 {
+		return Flow{State: FlowSilent}
+	}
+	last := hops[len(hops)-1]
+	for i := 1; i < len(hops); i++ {
+		if ps.requests(hops[i]) == 0 {
+			return Flow{State: FlowLost, Lost: ps.requests(hops[i-1]), Edge: Edge{hops[i-1], hops[i], Request}}
+		}
+	}
+	if ps.replies(hops[0], b) > 0 {
+		return Flow{State: FlowDelivered}
+	}
+	if last.Node != b.Node || last.Kind != HopTap {
+		return Flow{State: FlowBlind}
+	}
+	if ps.replies(last, b) == 0 {
+		return Flow{State: FlowLost, Lost: ps.requests(last), Edge: Edge{last, b.Hops[len(b.Hops)-1], Request}}
+	}
+	for i := len(hops) - 1; i > 0; i-- {
+		if ps.replies(hops[i-1], b) == 0 {
+			return Flow{State: FlowLost, Lost: ps.replies(hops[i], b), Edge: Edge{hops[i], hops[i-1], Reply}}
+		}
+	}
+	return Flow{State: FlowDelivered}
+}
+
+const broadcast = "ff:ff:ff:ff:ff:ff"
+
+// requests counts the broadcast requests seen at h.
+func (ps *Packets) requests(h Hop) int {
+	n := 0
+	for _, f := range ps.Seen[h].Frames {
+		if !f.Reply && f.DstMAC == broadcast {
+			n++
+		}
+	}
+	return n
+}
+
+// replies counts the frames of b's server seen at h.
+func (ps *Packets) replies(h Hop, b Branch) int {
+	n := 0
+	for _, f := range ps.Seen[h].Frames {
+		if f.Reply && fromServer(f, b) {
+			n++
+		}
+	}
+	return n
+}
+
+func fromServer(f capture.Frame, b Branch) bool {
+	if f.SrcMAC == b.Port.MAC {
+		return true
+	}
+	for _, ip := range b.Port.FixedIPs {
+		if f.Src.String() == ip.Address {
+			return true
+		}
+	}
+	return false
+}
+
+// Count returns the requests and replies seen at h, whoever sent them.
+func (ps *Packets) Count(h Hop) (requests, replies int) {
+	for _, f := range ps.Seen[h].Frames {
+		if f.Reply {
+			replies++
+		} else {
+			requests++
+		}
+	}
+	return requests, replies
+}
+
+// Acknowledged reports whether the guest's tap saw a lease being granted.
+func (ps *Packets) Acknowledged(p *Path) bool {
+	return slices.ContainsFunc(ps.Seen[p.Guest[0]].Frames, func(f capture.Frame) bool { return f.Type == "Ack" })
+}
+
+// Lines returns the frames seen at h as text, at most limit of them.
+func (ps *Packets) Lines(h Hop, limit int) string {
+	text := ""
+	for i, f := range ps.Seen[h].Frames {
+		if i == limit {
+			return text + "…\n"
+		}
+		text += f.String() + "\n"
+	}
+	if text == "" {
+		return "(no DHCP frame of the guest)\n"
+	}
+	return text
+}

@@ -1,0 +1,119 @@
+package commands
+
+import (
+	"whybot/runners"
+)
+
+// A HopKind says what a hop is.
+type HopKind string
+
+// Kinds of hops.
+const (
+	HopTap     HopKind = "tap"     // the port's tap, on the host side
+	HopBridge  HopKind = "bridge"  // brq bridge
+	HopSegment HopKind = "segment" // VLAN sub-interface or VXLAN device
+	HopNIC     HopKind = "nic"     // the physical interface below the segment
+	HopNetns   HopKind = "netns"   // the namespace end of a DHCP port
+	HopServer  HopKind = "server"  // dnsmasq
+)
+
+// A Hop is one device a frame passes on its way.
+type Hop struct {
+	Node   string
+	Device string
+	Kind   HopKind
+}
+
+func (h Hop) String() string { return h.Node + "/" + h.Device }
+
+// Captured reports whether frames can be captured at the hop: not in the
+// namespace (its tap shows the same frames) and not in a process.
+func (h Hop) Captured() bool { return h.Kind != HopNetns && h.Kind != HopServer }
+
+// A Branch is the part of a path that belongs to one DHCP server.
+type Branch struct {
+	Node string
+	// Port is the DHCP port the server answers on.
+	Port runners.Port
+	// Agent is the DHCP agent that runs it, when the API shows agents.
+	Agent runners.Maybe[runners.Agent]
+	// Hops run from the wire to the server.
+	Hops []Hop
+	// Local says that the server is on the guest's own node: its flow leaves
+	// the guest's hops at the bridge.
+	Local bool
+}
+
+// A Path is every hop between a guest's port and the DHCP servers of its
+// network, in the order a request takes.
+type Path struct {
+	Node string // the guest's node
+	// Guest runs from the guest's tap to the wire.
+	Guest    []Hop
+	Branches []Branch
+	// Gaps are hops that could not be named, and why.
+	Gaps []Blind
+}
+
+// A Direction is the way of a frame: from the guest, or to it.
+type Direction string
+
+// Directions.
+const (
+	Request Direction = "request"
+	Reply   Direction = "reply"
+)
+
+// An Edge is the step between two neighbouring hops, in the direction of the
+// frame that is lost on it.
+type Edge struct {
+	From, To  Hop
+	Direction Direction
+}
+
+// Flow returns the hops a request takes from the guest to b's server.
+func (p *Path) Flow(b Branch) []Hop {
+	guest := p.Guest
+	if b.Local {
+		for i, h := range guest {
+			if h.Kind == HopBridge {
+				guest = guest[:i+1]
+				break
+			}
+		}
+	}
+	return append(append([]Hop(nil), guest...), b.Hops...)
+}
+
+// Hops returns every hop once: the guest's, then each branch's.
+func (p *Path) Hops() []Hop {
+	hops := append([]Hop(nil), p.Guest...)
+	for _, b := range p.Branches {
+		hops = append(hops, b.Hops...)
+	}
+	return hops
+}
+
+// Nodes returns the nodes of the path, the guest's first, each once.
+func (p *Path) Nodes() []string {
+	var nodes []string
+	seen := map[string]bool{}
+	for _, h := range p.Hops() {
+		if !seen[h.Node] {
+			seen[h.Node] = true
+			nodes = append(nodes, h.Node)
+		}
+	}
+	return nodes
+}
+
+// On returns the hops of kind on node; a branch's and the guest's alike.
+func (p *Path) On(node string, kind HopKind) []Hop {
+	var hops []Hop
+	for _, h := range p.Hops() {
+		if h.Node == node && h.Kind == kind {
+			hops = append(hops, h)
+		}
+	}
+	return hops
+}

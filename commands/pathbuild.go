@@ -1,0 +1,146 @@
+package commands
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"whybot/runners"
+)
+
+// TapName returns the tap device of a Neutron port.
+func TapName(portID string) string { return "tap" + head(portID) }
+
+// BridgeName returns the linuxbridge agent's bridge of a network.
+func BridgeName(networkID string) string { return "brq" + head(networkID) }
+
+// NetnsDevice returns the namespace end of a DHCP port.
+func NetnsDevice(portID string) string { return "ns-" + head(portID) }
+
+// head returns the first 11 characters of an id: Linux device names hold 15.
+func head(id string) string { return id[:min(len(id), 11)] }
+
+// BuildPath names every hop between the guest's port and the DHCP servers of
+// its network from what Neutron says. What Neutron hides or does not know
+// becomes a gap with a reason, never a guess. It returns an *Error when the
+// guest's own node is not known or the back end is another one.
+func BuildPath(s runners.Server, a runners.Attachment) (*Path, error) {
+	nodeName, err := guestNode(s, a.Port)
+	if err != nil {
+		return nil, err
+	}
+	p := &Path{Node: nodeName}
+	tap := Hop{nodeName, TapName(a.Port.ID), HopTap}
+	bridge := Hop{nodeName, BridgeName(a.Network.ID), HopBridge}
+	wire := p.wireHops(nodeName, a)
+	p.Guest = append([]Hop{tap, bridge}, wire...)
+	for _, port := range a.DHCPPorts {
+		p.addBranch(a, port)
+	}
+	slices.SortFunc(p.Branches, func(x, y Branch) int { return strings.Compare(x.Node, y.Node) })
+	return p, nil
+}
+
+func guestNode(s runners.Server, port runners.Port) (string, error) {
+	if vif, ok := port.VIFType.Get(); ok && vif != "bridge" && vif != "tap" && vif != "unbound" && vif != "binding_failed" && vif != "" {
+		return "", &Error{
+			Code: CodeInvalid, Public: fmt.Sprintf("Port %s is bound as %q; this version follows linuxbridge networks only.", port.ID, vif),
+		}
+	}
+	if host, ok := port.HostID.Get(); ok && host != "" {
+		return host, nil
+	}
+	if host, ok := s.Host.Get(); ok && host != "" {
+		return host, nil
+	}
+	if why := port.HostID.Why(); why != "" {
+		return "", &Error{
+			Code: CodeOutside, Public: "OpenStack does not show on which node " + s.Name + " runs.",
+			Hint: "The account whybot uses " + why + ".",
+		}
+	}
+	return "", &Error{
+		Code: CodeMissing, Public: fmt.Sprintf("%s is on no node (status %s), so nothing can be followed.", s.Name, s.Status),
+		Hint: "Look at the server's fault in Nova first.",
+	}
+}
+
+// wireHops returns the hops between the bridge and the wire on node, and
+// records what could not be named.
+func (p *Path) wireHops(nodeName string, a runners.Attachment) []Hop {
+	kind, ok := a.Network.Type.Get()
+	if !ok {
+		p.Gaps = append(p.Gaps, Blind{"the segment of network " + a.Network.Name + " on " + nodeName, a.Network.Type.Why()})
+		return nil
+	}
+	segment := a.Network.SegmentationID.Or(0)
+	if kind == "vxlan" {
+		return []Hop{{nodeName, fmt.Sprintf("vxlan-%d", segment), HopSegment}}
+	}
+	nic, why := nicOf(nodeName, a)
+	switch {
+	case nic == "":
+		p.Gaps = append(p.Gaps, Blind{"the NIC of " + a.Network.PhysicalNet.Or("the physical network") + " on " + nodeName, why})
+		return nil
+	case kind == "flat":
+		return []Hop{{nodeName, nic, HopNIC}}
+	case kind == "vlan":
+		return []Hop{{nodeName, fmt.Sprintf("%s.%d", nic, segment), HopSegment}, {nodeName, nic, HopNIC}}
+	}
+	p.Gaps = append(p.Gaps, Blind{"the segment of network " + a.Network.Name + " on " + nodeName, "network type " + kind + " is not one whybot follows"})
+	return nil
+}
+
+// nicOf returns the NIC that carries the network's physical network on node,
+// or why it is not known.
+func nicOf(nodeName string, a runners.Attachment) (nic, why string) {
+	agents, ok := a.L2Agents.Get()
+	if !ok {
+		return "", a.L2Agents.Why()
+	}
+	agent, ok := agents[nodeName]
+	if !ok {
+		return "", "Neutron lists no L2 agent on " + nodeName
+	}
+	physnet := a.Network.PhysicalNet.Or("")
+	if nic = agent.InterfaceMappings[physnet]; nic == "" {
+		return "", fmt.Sprintf("the L2 agent of %s maps no interface to %q", nodeName, physnet)
+	}
+	return nic, ""
+}
+
+// addBranch adds the branch of one DHCP port.
+func (p *Path) addBranch(a runners.Attachment, port runners.Port) {
+	nodeName, ok := port.HostID.Get()
+	if !ok || nodeName == "" {
+		p.Gaps = append(p.Gaps, Blind{"the node of DHCP port " + port.ID, cmp.Or(port.HostID.Why(), "the port is bound to no host")})
+		return
+	}
+	b := Branch{Node: nodeName, Port: port, Agent: agentOn(nodeName, a), Local: nodeName == p.Node}
+	if !b.Local {
+		wire := p.wireHops(nodeName, a)
+		slices.Reverse(wire)
+		b.Hops = append(wire, Hop{nodeName, BridgeName(a.Network.ID), HopBridge})
+	}
+	b.Hops = append(
+		b.Hops,
+		Hop{nodeName, TapName(port.ID), HopTap},
+		Hop{nodeName, NetnsDevice(port.ID), HopNetns},
+		Hop{nodeName, "dnsmasq", HopServer},
+	)
+	p.Branches = append(p.Branches, b)
+}
+
+func agentOn(nodeName string, a runners.Attachment) runners.Maybe[runners.Agent] {
+	agents, ok := a.DHCPAgents.Get()
+	if !ok {
+		return runners.NotKnown[runners.Agent](a.DHCPAgents.Why())
+	}
+	for _, ag := range agents {
+		if ag.Host == nodeName {
+			return runners.Known(ag)
+		}
+	}
+	return runners.NotKnown[runners.Agent]("Neutron lists no DHCP agent for this network on " + nodeName)
+}

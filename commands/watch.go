@@ -1,0 +1,301 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"whybot/commands/capture"
+	"whybot/commands/node"
+	"whybot/runners"
+)
+
+// When the packet stage is decided. Guests retry a DISCOVER after 2 s or more
+// and a reply takes milliseconds, so a request without an answer for settled
+// is a lost one.
+const (
+	settled    = 1200 * time.Millisecond // quiet time after the last frame before loss is read off
+	enough     = 2                       // requests that must have been seen, unless the guest stays silent
+	patience   = 7 * time.Second         // after which one lone request is enough
+	ackWait    = 1500 * time.Millisecond // from the first reply to the acknowledgement
+	holderWait = 500 * time.Millisecond  // for a request, once the guest is known to hold its address
+)
+
+// capturable returns the hops that frames can be captured at.
+func capturable(p *Path) []Hop {
+	var hops []Hop
+	for _, h := range p.Hops() {
+		if h.Captured() {
+			hops = append(hops, h)
+		}
+	}
+	return hops
+}
+
+// A watch is one packet stage: captures at all hops at once.
+type watch struct {
+	x    *examination
+	hops []Hop
+
+	mu     sync.Mutex
+	seen   map[Hop]*HopFrames
+	last   time.Time     // arrival of the last frame
+	reply  time.Time     // arrival of the first reply at the guest's tap
+	holder string        // who answers for the guest's address
+	wake   chan struct{} // a frame came or the holder is known
+}
+
+// watchPackets arms captures at every hop, waits until what happens to the
+// guest's frames is decided, and puts what was seen into the pass.
+func (x *examination) watchPackets(ctx context.Context) {
+	ctx, cancel := context.WithTimeoutCause(ctx, x.e.o.Packet, fmt.Errorf("the packet stage's %s are over", x.e.o.Packet))
+	defer cancel()
+	w := &watch{x: x, hops: capturable(x.pass.Path), seen: map[Hop]*HopFrames{}, wake: make(chan struct{}, 1)}
+	readers, stop := w.arm(ctx)
+	defer func() {
+		stop()
+		readers.Wait()
+	}()
+
+	armed := w.reset()
+	probes, scopes := x.e.counterProbes, x.pass.scopes()
+	before := make(chan map[string]reading, 1)
+	var side sync.WaitGroup
+	side.Go(func() { before <- x.e.readAll(ctx, scopes, probes) })
+	side.Go(func() { w.findHolder(ctx) })
+	w.untilDecided(ctx, armed)
+	side.Wait()
+
+	// The closing reading must not be cut off by the stage's own end.
+	closing, done := context.WithTimeout(context.WithoutCancel(ctx), x.e.o.Static)
+	defer done()
+	ps := &Packets{Before: <-before, After: x.e.readAll(closing, scopes, probes), Took: time.Since(armed)}
+	w.fill(ps)
+	x.pass.Packets = ps
+}
+
+// arm starts a capture at every hop and returns when each listens or failed.
+// stop ends them all.
+func (w *watch) arm(ctx context.Context) (readers *sync.WaitGroup, stop func()) {
+	readers = &sync.WaitGroup{}
+	var mu sync.Mutex
+	var open []io.Closer
+	_, errs := runners.Each(ctx, len(w.hops), w.hops, func(ctx context.Context, h Hop) (struct{}, error) {
+		spec, err := w.spec(h)
+		if err != nil {
+			return struct{}{}, err
+		}
+		stream, err := w.x.e.o.Sniffer.Capture(ctx, h.Node, spec)
+		if err != nil {
+			return struct{}{}, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		open = append(open, stream)
+		readers.Go(func() { w.read(h, stream) })
+		return struct{}{}, nil
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, h := range w.hops {
+		if w.seen[h] == nil {
+			w.seen[h] = &HopFrames{}
+		}
+		w.seen[h].Err = errs[i]
+	}
+	return readers, func() {
+		var closers sync.WaitGroup
+		for _, c := range open {
+			closers.Go(func() { _ = c.Close() }) // the capture ends on the node by itself as well
+		}
+		closers.Wait()
+	}
+}
+
+// spec returns how to capture at h, or why that would show nothing.
+func (w *watch) spec(h Hop) (runners.CaptureSpec, error) {
+	vlan := 0
+	if h.Kind == HopNIC && w.x.pass.Port.Network.Type.Or("") == "vlan" {
+		if err := w.x.pass.carries(h); err != nil {
+			return runners.CaptureSpec{}, err
+		}
+		vlan = w.x.pass.Port.Network.SegmentationID.Or(0)
+	}
+	filter, err := capture.Filter(w.x.pass.Port.Port.MAC, vlan)
+	if err != nil {
+		return runners.CaptureSpec{}, &runners.Error{Kind: runners.Invalid, Runner: "openstack", Target: "port " + w.x.pass.Port.Port.ID, Op: "MAC address", Err: err}
+	}
+	seconds := int(w.x.e.o.Packet/time.Second) + 2
+	return runners.CaptureSpec{Device: h.Device, Filter: filter, MaxSeconds: seconds}, nil
+}
+
+// carries checks that the segment on nic's node really is a VLAN of nic: only
+// then do the guest's frames pass it, tagged.
+func (p *Pass) carries(nic Hop) error {
+	links, err := p.Links(nic.Node)
+	if err != nil {
+		return err
+	}
+	for _, seg := range p.Path.On(nic.Node, HopSegment) {
+		if l, ok := links[seg.Device]; ok && l.Parent == nic.Device {
+			return nil
+		}
+	}
+	return &runners.Error{
+		Kind: runners.NotFound, Runner: "ssh", Target: nic.Node, Op: "capture on " + nic.Device,
+		Hint: "the segment is not a VLAN of " + nic.Device + " here, so the frames do not pass it",
+	}
+}
+
+// read takes the frames of one hop until its stream ends.
+func (w *watch) read(h Hop, stream io.Reader) {
+	err := capture.Read(stream, func(f capture.Frame) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.seen[h] == nil {
+			w.seen[h] = &HopFrames{}
+		}
+		w.seen[h].Frames = append(w.seen[h].Frames, f)
+		w.last = time.Now()
+		if f.Reply && h == w.hops[0] && w.reply.IsZero() {
+			w.reply = w.last
+		}
+		w.nudge()
+	})
+	if err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.seen[h].Err = &runners.Error{Kind: runners.Invalid, Runner: "ssh", Target: h.Node, Op: "capture on " + h.Device, Err: err}
+	}
+}
+
+func (w *watch) nudge() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// reset forgets what came while not all hops listened yet, and returns the
+// time from which all did.
+func (w *watch) reset() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.seen {
+		s.Frames = nil
+	}
+	w.last, w.reply = time.Time{}, time.Time{}
+	return time.Now()
+}
+
+// untilDecided waits for the guest's own retries until their fate is clear.
+func (w *watch) untilDecided(ctx context.Context, armed time.Time) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	told := 0
+	for !w.decided(armed, time.Now()) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.wake:
+		case <-tick.C:
+		}
+		if s := int(time.Since(armed).Seconds()); s >= told+5 {
+			told = s
+			w.x.tell("listening for %d s: %s", s, w.state())
+		}
+	}
+}
+
+func (w *watch) state() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	requests, replies := (&Packets{Seen: w.snapshot()}).Count(w.hops[0])
+	return fmt.Sprintf("%d requests and %d replies at the guest's tap", requests, replies)
+}
+
+// decided reports whether more listening would change nothing.
+func (w *watch) decided(armed, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ps := &Packets{Seen: w.snapshot()}
+	tap := w.hops[0]
+	requests, _ := ps.Count(tap)
+	switch {
+	case w.holder == w.x.pass.Port.Port.MAC && requests == 0:
+		return now.Sub(armed) > holderWait
+	case !w.reply.IsZero():
+		return ps.Acknowledged(w.x.pass.Path) || now.Sub(w.reply) > ackWait
+	case requests == 0 || now.Sub(w.last) < settled:
+		return false
+	}
+	return requests >= enough || now.Sub(w.last) > patience
+}
+
+// snapshot returns the frames so far; the caller holds the lock.
+func (w *watch) snapshot() map[Hop]HopFrames {
+	m := make(map[Hop]HopFrames, len(w.seen))
+	for h, s := range w.seen {
+		m[h] = *s
+	}
+	return m
+}
+
+func (w *watch) fill(ps *Packets) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ps.Seen, ps.Holder = w.snapshot(), w.holder
+	tap := w.x.pass.Path.Guest[0]
+	ps.RXBefore, ps.RXAfter = received(ps.Before[tap.Node], tap), received(ps.After[tap.Node], tap)
+}
+
+// received returns the receive counter of the tap in a reading, or nil.
+func received(r reading, tap Hop) *uint64 {
+	res, ok := r.results[node.LinksProbe().Name]
+	if !ok || res.Err != nil {
+		return nil
+	}
+	links, err := node.ParseLinks(res.Output.Stdout)
+	if err != nil {
+		return nil
+	}
+	l, ok := links[tap.Device]
+	if !ok {
+		return nil
+	}
+	return &l.RXPackets
+}
+
+// findHolder asks from every DHCP namespace who answers for the guest's
+// address.
+func (w *watch) findHolder(ctx context.Context) {
+	address := ""
+	for _, ip := range w.x.pass.Port.Port.FixedIPs {
+		if strings.Count(ip.Address, ".") == 3 {
+			address = ip.Address
+			break
+		}
+	}
+	if address == "" || w.x.e.o.NoEcho {
+		return
+	}
+	network := w.x.pass.Port.Network.ID
+	runners.Each(ctx, w.x.e.o.FanOut, w.x.pass.Path.Branches, func(ctx context.Context, b Branch) (struct{}, error) {
+		out, err := w.x.e.o.Shell.Run(ctx, b.Node, []runners.Probe{node.EchoProbe(network, address), node.NeighbourProbe(network, address)})
+		if err != nil || len(out) != 2 || out[1].Err != nil {
+			return struct{}{}, err
+		}
+		answered := out[0].Err == nil && out[0].Output.ExitCode == 0
+		if mac := node.Holder(answered, out[1].Output.Stdout); mac != "" {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.holder = mac
+			w.nudge()
+		}
+		return struct{}{}, nil
+	})
+}

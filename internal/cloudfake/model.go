@@ -1,0 +1,139 @@
+package cloudfake
+
+import (
+	"slices"
+	"time"
+)
+
+// A Model is everything a Cloud knows. Its fields are plain so that a lab can
+// fill them from the machines it has just made; the zero value of a field means
+// the ordinary healthy case wherever there is one.
+type Model struct {
+	Projects     []Project
+	Users        []User
+	Servers      []Server
+	Networks     []Network
+	Subnets      []Subnet
+	Ports        []Port
+	Agents       []Agent
+	DHCPBindings []DHCPBinding
+	FloatingIPs  []FloatingIP
+}
+
+// A Project is a Keystone project.
+type Project struct{ ID, Name string }
+
+// A User is a Keystone user with one role in one project.
+type User struct {
+	ID, Name, Password string
+	ProjectID          string
+	// Role is admin, member or reader.
+	Role string
+}
+
+// A Server is a Nova instance. The addresses Nova lists are worked out from
+// the ports whose DeviceID is the server's and from their floating IPs.
+type Server struct {
+	ID, Name          string
+	ProjectID, UserID string
+	Status            string // ACTIVE when empty
+	TaskState         string
+	Host              string // the compute node; null in the API when empty
+	HostStatus        string // UP when empty and Host is set
+	Fault             *ServerFault
+	Created, Updated  time.Time
+	Metadata          map[string]string
+	VolumeIDs         []string
+	// ConsoleLog is the whole text of the serial console.
+	ConsoleLog string
+}
+
+// A ServerFault is why Nova put a server into ERROR.
+type ServerFault struct {
+	Code             int
+	Message, Details string
+	Created          time.Time
+}
+
+// A Network is a Neutron network.
+type Network struct {
+	ID, Name       string
+	ProjectID      string
+	AdminDown      bool
+	Shared         bool
+	MTU            int    // 1500 when zero
+	Type           string // vlan when empty
+	PhysicalNet    string // null in the API when empty
+	SegmentationID int    // null in the API when zero
+}
+
+// A Subnet is a Neutron subnet.
+type Subnet struct {
+	ID, Name, NetworkID string
+	ProjectID           string
+	CIDR                string
+	GatewayIP           string // null in the API when empty
+	NoDHCP              bool
+	Nameservers         []string
+}
+
+// A FixedIP is one address of a port.
+type FixedIP struct{ SubnetID, Address string }
+
+// A Port is a Neutron port.
+type Port struct {
+	ID, Name, NetworkID string
+	ProjectID           string
+	DeviceID            string
+	DeviceOwner         string // "compute:nova", "network:dhcp", ...
+	MAC                 string
+	Status              string // ACTIVE when empty
+	AdminDown           bool
+	FixedIPs            []FixedIP
+	SecurityGroups      []string
+	NoPortSecurity      bool
+	HostID              string
+	VIFType             string // bridge when empty and HostID is set, else unbound
+}
+
+// An Agent is a Neutron agent.
+type Agent struct {
+	ID, Type, Host    string // Type: "DHCP agent", "Linux bridge agent", ...
+	Binary            string
+	Dead              bool
+	AdminDown         bool
+	Heartbeat         time.Time // now when zero
+	InterfaceMappings map[string]string
+}
+
+// A DHCPBinding says that a DHCP agent serves a network.
+type DHCPBinding struct{ AgentID, NetworkID string }
+
+// A FloatingIP is a Neutron floating IP; PortID is the port it is mapped to.
+type FloatingIP struct {
+	ID, ProjectID         string
+	Address, FixedAddress string
+	PortID                string
+	FloatingNetworkID     string
+}
+
+// withDefaults gives a model one project and one user per role where it has
+// none, so that a caller who only cares about networks need not name them.
+func (m Model) withDefaults() Model {
+	if len(m.Projects) == 0 {
+		m.Projects = []Project{{ID: "d8bee0a7879c4c80839a5136e5a1be48", Name: "payments"}}
+	}
+	for i, role := range roles {
+		if slices.ContainsFunc(m.Users, func(u User) bool { return u.Role == role }) {
+			continue
+		}
+		m.Users = append(m.Users, User{
+			ID: "c1f3e97752354cceb1dc832f0d80e05" + string(rune('0'+i)), Name: role,
+			Password: "fake-password-of-" + role, ProjectID: m.Projects[0].ID, Role: role,
+		})
+	}
+	return m
+}
+
+// roles are the roles of Keystone's default policy, in the order of power.
+var roles = []string{"admin", "member", "reader"}

@@ -1,0 +1,322 @@
+package cloudfake
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+func neutron(q *call) answer {
+	parts := q.rest()
+	if len(parts) == 0 {
+		return ok(object{"versions": []any{object{
+			"id": "v2.0", "status": "CURRENT", "links": []any{object{"rel": "self", "href": q.base + "/networking/v2.0/"}},
+		}}})
+	}
+	if !q.authenticated() {
+		return q.unauthorized()
+	}
+	if parts[0] != "v2.0" || len(parts) < 2 {
+		return noResource()
+	}
+	parts = parts[1:]
+	if len(parts) > 2 {
+		return q.schedule(parts)
+	}
+	c, known := collections[parts[0]]
+	if !known || q.Method != http.MethodGet {
+		return noResource()
+	}
+	if len(parts) == 2 {
+		return q.show(c, parts[1])
+	}
+	return q.list(parts[0], c)
+}
+
+func neutronError(status int, kind, message string) answer {
+	return answer{status: status, body: object{"NeutronError": object{"type": kind, "message": message, "detail": ""}}}
+}
+
+func noResource() answer {
+	return neutronError(http.StatusNotFound, "HTTPNotFound", "The resource could not be found.")
+}
+
+func disallowed(rule string) answer {
+	return neutronError(http.StatusForbidden, "PolicyNotAuthorized", "rule:"+rule+" is disallowed by policy")
+}
+
+// A collection is one kind of Neutron resource. all renders every resource
+// with every key and a readable mark; hidden names the keys that only an
+// administrator is shown.
+type collection struct {
+	singular string
+	kind     string // as in "PortNotFound"
+	all      func(*call) []rendered
+	hidden   []string
+}
+
+// A rendered resource knows whether the caller may see it at all.
+type rendered struct {
+	object
+	visible bool
+}
+
+var collections = map[string]collection{
+	"networks": {"network", "Network", (*call).networks, []string{
+		"provider:network_type", "provider:physical_network", "provider:segmentation_id",
+	}},
+	"subnets": {"subnet", "Subnet", (*call).subnets, nil},
+	"ports": {"port", "Port", (*call).ports, []string{
+		"binding:host_id", "binding:vif_type", "binding:vif_details", "binding:profile", "resource_request",
+	}},
+	"agents":      {"agent", "Agent", (*call).agents, nil},
+	"floatingips": {"floatingip", "FloatingIP", (*call).floatingIPs, nil},
+}
+
+// shown strips what the caller's role is not shown: the keys go away, they are
+// not emptied.
+func (q *call) shown(c collection, o object) object {
+	if !q.admin() {
+		for _, k := range c.hidden {
+			delete(o, k)
+		}
+	}
+	return o
+}
+
+func (q *call) show(c collection, id string) answer {
+	for _, r := range c.all(q) {
+		if r.object["id"] == id && r.visible {
+			return ok(object{c.singular: q.shown(c, r.object)})
+		}
+	}
+	if c.kind == "Agent" && !q.admin() {
+		return noResource()
+	}
+	return neutronError(http.StatusNotFound, c.kind+"NotFound", fmt.Sprintf("%s %s could not be found.", c.kind, id))
+}
+
+// list filters by exact values before the keys are stripped: Neutron lets a
+// member filter by what it does not show them.
+func (q *call) list(name string, c collection) answer {
+	query := q.URL.Query()
+	found := []object{}
+	for _, r := range c.all(q) {
+		for key := range query {
+			if _, known := r.object[key]; !known && !slices.Contains(listWords, key) {
+				return neutronError(http.StatusBadRequest, "HTTPBadRequest", fmt.Sprintf("['%s'] is invalid attribute for filtering", key))
+			}
+		}
+		if r.visible && matches(r.object, query) {
+			found = append(found, q.shown(c, r.object))
+		}
+	}
+	slices.SortFunc(found, func(a, b object) int { return cmp.Compare(a["id"].(string), b["id"].(string)) })
+	limit, _ := strconv.Atoi(query.Get("limit")) // what is no number means no limit here
+	cut, more := page(found, query, limit)
+	body := object{name: cut}
+	if len(cut) > 0 && limit > 0 {
+		body[name+"_links"] = q.pageLinks(query, cut, more)
+	}
+	for i := range cut {
+		cut[i] = selectFields(cut[i], query["fields"])
+	}
+	return ok(body)
+}
+
+// listWords are the query words that are not filters.
+var listWords = []string{"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"}
+
+func (q *call) pageLinks(query url.Values, cut []object, more bool) []any {
+	var links []any
+	link := func(rel, marker string) {
+		query.Set("marker", marker)
+		links = append(links, object{"rel": rel, "href": q.base + q.URL.Path + "?" + query.Encode()})
+	}
+	if more {
+		link("next", cut[len(cut)-1]["id"].(string))
+	}
+	query.Set("page_reverse", "True")
+	link("previous", cut[0]["id"].(string))
+	return links
+}
+
+func selectFields(o object, fields []string) object {
+	if len(fields) == 0 {
+		return o
+	}
+	few := object{}
+	for _, k := range fields {
+		if v, has := o[k]; has {
+			few[k] = v
+		}
+	}
+	return few
+}
+
+// matches says whether a resource has, for every filter, one of its values.
+func matches(o object, query url.Values) bool {
+	for key, wanted := range query {
+		if slices.Contains(listWords, key) {
+			continue
+		}
+		if key == "fixed_ips" {
+			if !hasFixedIP(o, wanted) {
+				return false
+			}
+			continue
+		}
+		if !slices.ContainsFunc(wanted, func(w string) bool { return equals(o[key], w) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// equals compares a value with a filter's text; truth may be spelled either way.
+func equals(have any, want string) bool {
+	if b, isBool := have.(bool); isBool {
+		return strconv.FormatBool(b) == strings.ToLower(want)
+	}
+	return fmt.Sprint(have) == want
+}
+
+// hasFixedIP applies filters such as ip_address=10.0.0.5; those it does not
+// know filter nothing, as in Neutron.
+func hasFixedIP(o object, filters []string) bool {
+	ips, _ := o["fixed_ips"].([]any)
+	for _, f := range filters {
+		key, value, _ := strings.Cut(f, "=")
+		if key != "ip_address" && key != "subnet_id" {
+			continue
+		}
+		if !slices.ContainsFunc(ips, func(ip any) bool { return ip.(object)[key] == value }) {
+			return false
+		}
+	}
+	return true
+}
+
+// schedule answers for which networks a DHCP agent serves, and the other way.
+func (q *call) schedule(parts []string) answer {
+	switch {
+	case len(parts) == 3 && parts[0] == "networks" && parts[2] == "dhcp-agents" && q.Method == http.MethodGet:
+		if !q.admin() {
+			return disallowed("get_dhcp-agents")
+		}
+		return ok(object{"agents": q.agentsOf(parts[1])})
+	case parts[0] != "agents" || parts[2] != "dhcp-networks":
+		return noResource()
+	case len(parts) == 3 && q.Method == http.MethodGet:
+		return q.asAdmin("get_dhcp-networks", func() answer { return q.networksOf(parts[1]) })
+	case len(parts) == 3 && q.Method == http.MethodPost:
+		return q.asAdmin("create_dhcp-network", func() answer { return q.bind(parts[1]) })
+	case len(parts) == 4 && q.Method == http.MethodDelete:
+		return q.asAdmin("delete_dhcp-network", func() answer { return q.unbind(parts[1], parts[3]) })
+	}
+	return noResource()
+}
+
+func (q *call) asAdmin(rule string, do func() answer) answer {
+	if !q.admin() {
+		return disallowed(rule)
+	}
+	return do()
+}
+
+// agentsOf renders the DHCP agents of a network; those of an unknown network
+// are none, not an error.
+func (q *call) agentsOf(networkID string) []object {
+	agents := []object{}
+	m := q.model()
+	for i := range m.Agents {
+		if slices.Contains(m.DHCPBindings, DHCPBinding{AgentID: m.Agents[i].ID, NetworkID: networkID}) {
+			o := q.renderAgent(&m.Agents[i])
+			o["resource_versions"] = object{}
+			agents = append(agents, o)
+		}
+	}
+	return agents
+}
+
+func (q *call) networksOf(agentID string) answer {
+	m := q.model()
+	if m.agent(agentID) == nil {
+		return noAgent(agentID)
+	}
+	networks := []object{}
+	for _, r := range q.networks() {
+		if slices.Contains(m.DHCPBindings, DHCPBinding{AgentID: agentID, NetworkID: r.object["id"].(string)}) {
+			networks = append(networks, r.object)
+		}
+	}
+	return ok(object{"networks": networks})
+}
+
+func (m *Model) agent(id string) *Agent {
+	for i := range m.Agents {
+		if m.Agents[i].ID == id {
+			return &m.Agents[i]
+		}
+	}
+	return nil
+}
+
+func noAgent(id string) answer {
+	return neutronError(http.StatusNotFound, "AgentNotFound", "Agent "+id+" could not be found.")
+}
+
+func (q *call) bind(agentID string) answer {
+	var req struct {
+		NetworkID string `json:"network_id"`
+	}
+	if err := json.Unmarshal(q.body, &req); err != nil || req.NetworkID == "" {
+		return neutronError(http.StatusBadRequest, "HTTPBadRequest", "Invalid input for operation: network_id is needed.")
+	}
+	m := q.model()
+	if !slices.ContainsFunc(m.Networks, func(n Network) bool { return n.ID == req.NetworkID }) {
+		return neutronError(http.StatusNotFound, "NetworkNotFound", "Network "+req.NetworkID+" could not be found.")
+	}
+	agent := m.agent(agentID)
+	if agent == nil {
+		return noAgent(agentID)
+	}
+	if agent.Type != "DHCP agent" || agent.AdminDown {
+		return neutronError(http.StatusNotFound, "InvalidDHCPAgent", "Agent "+agentID+" is not a valid DHCP Agent or has been disabled.")
+	}
+	b := DHCPBinding{AgentID: agentID, NetworkID: req.NetworkID}
+	if slices.Contains(m.DHCPBindings, b) {
+		return neutronError(http.StatusConflict, "NetworkHostedByDHCPAgent",
+			fmt.Sprintf("The network %s has been already hosted by the DHCP Agent %s.", req.NetworkID, agentID))
+	}
+	m.DHCPBindings = append(m.DHCPBindings, b)
+	return answer{status: http.StatusCreated, after: q.cloud.tellAgent(agent.Host, req.NetworkID, true)}
+}
+
+func (q *call) unbind(agentID, networkID string) answer {
+	m := q.model()
+	agent := m.agent(agentID)
+	if agent == nil {
+		return noAgent(agentID)
+	}
+	i := slices.Index(m.DHCPBindings, DHCPBinding{AgentID: agentID, NetworkID: networkID})
+	if i < 0 {
+		return neutronError(http.StatusConflict, "NetworkNotHostedByDhcpAgent",
+			fmt.Sprintf("The network %s is not hosted by the DHCP agent %s.", networkID, agentID))
+	}
+	m.DHCPBindings = slices.Delete(m.DHCPBindings, i, i+1)
+	return answer{status: http.StatusNoContent, after: q.cloud.tellAgent(agent.Host, networkID, false)}
+}
+
+func (c *Cloud) tellAgent(host, networkID string, added bool) func() {
+	return func() {
+		if c.OnDHCPNetwork != nil {
+			c.OnDHCPNetwork(host, networkID, added)
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package runners
+
+import "time"
+
+// A Server is a Nova instance.
+type Server struct {
+	ID, Name  string
+	ProjectID string
+	// Status as Nova spells it: ACTIVE, SHUTOFF, BUILD, ERROR, ...
+	Status    string
+	TaskState string
+	// Host is the compute node's host name; hidden from ordinary members.
+	Host Maybe[string]
+	// Fault is Nova's own message when Status is ERROR.
+	Fault     string
+	Created   time.Time
+	Addresses []string // every fixed and floating address Nova lists
+}
+
+// A Port is a Neutron port with its binding.
+type Port struct {
+	ID, Name, NetworkID string
+	DeviceID            string
+	DeviceOwner         string // "compute:nova", "network:dhcp", ...
+	MAC                 string // lower case, colons
+	Status              string // ACTIVE, DOWN, BUILD
+	AdminUp             bool
+	FixedIPs            []FixedIP
+	SecurityGroups      []string
+	PortSecurity        Maybe[bool]
+	HostID              Maybe[string] // binding:host_id
+	VIFType             Maybe[string] // binding:vif_type: "bridge", "ovs", "binding_failed", "unbound"
+}
+
+// A FixedIP is one address of a port.
+type FixedIP struct{ SubnetID, Address string }
+
+// A Network is a Neutron network. The provider fields are hidden from members.
+type Network struct {
+	ID, Name       string
+	AdminUp        bool
+	MTU            int
+	Type           Maybe[string] // "vlan", "flat", "vxlan"
+	PhysicalNet    Maybe[string] // "physnet1"; known and empty for vxlan
+	SegmentationID Maybe[int]    // VLAN id or VNI; known and 0 for flat
+}
+
+// A Subnet is a Neutron subnet.
+type Subnet struct {
+	ID, NetworkID, CIDR string
+	IPVersion           int
+	DHCP                bool
+	GatewayIP           string
+}
+
+// An Agent is a Neutron agent.
+type Agent struct {
+	ID, Type, Host string // Type: "DHCP agent", "Linux bridge agent", ...
+	Binary         string
+	Alive, AdminUp bool
+	Heartbeat      time.Time
+	// InterfaceMappings is the linuxbridge agent's physnet -> NIC map; nil for others.
+	InterfaceMappings map[string]string
+}
+
+// An Attachment is one of a server's ports with everything Neutron says about
+// how it gets an address.
+type Attachment struct {
+	Port    Port
+	Network Network
+	Subnets []Subnet
+	// DHCPPorts are the network's ports with device_owner network:dhcp.
+	DHCPPorts []Port
+	// DHCPAgents are the agents that host the network.
+	DHCPAgents Maybe[[]Agent]
+	// L2Agents are the L2 agents of every host on the path, by host name.
+	L2Agents Maybe[map[string]Agent]
+}
