@@ -156,14 +156,26 @@ func (e *Engine) stepState(ctx context.Context, s Step) (StepState, string, erro
 	return state, seen, nil
 }
 
-// perform makes the steps of p in order and waits until each shows. On an
-// error the steps made so far are taken back.
+// perform makes the steps of p in order and waits until each shows. When one
+// fails, what its place then looks like decides: a step that was made in spite
+// of a lost answer counts as made, one that was not has those before it taken
+// back, and anything else is left for afterFailure to tell.
 func (e *Engine) perform(ctx context.Context, p Proposal) error {
 	for i, s := range p.Steps {
-		if err := e.do(ctx, s, e.kinds[s.Kind].Do(s)); err != nil {
-			return errors.Join(err, e.takeBack(ctx, p.Steps[:i]))
+		err := e.do(ctx, s, e.kinds[s.Kind].Do(s))
+		if err == nil {
+			if err = e.awaitState(ctx, s, StepDone); err != nil {
+				return err
+			}
+			continue
 		}
-		if err := e.awaitState(ctx, s, StepDone); err != nil {
+		got, _, readErr := e.stepState(context.WithoutCancel(ctx), s)
+		switch {
+		case readErr == nil && got == StepDone:
+			e.o.Log.Warn("step made in spite of an error", slog.String("proposal", p.ID), slog.Any("error", err))
+		case readErr == nil && got == StepPending:
+			return errors.Join(err, e.takeBack(ctx, p.Steps[:i]))
+		default:
 			return err
 		}
 	}

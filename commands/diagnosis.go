@@ -76,8 +76,10 @@ func (p *Pass) Report(f Finding) {
 	p.report(f)
 }
 
-// Good records that something was looked at and found good.
-func (p *Pass) Good(what, source string) { p.good(Check{What: what, Source: source}) }
+// Good records that something on node was looked at and found good.
+func (p *Pass) Good(nodeName, what, source string) {
+	p.good(Check{Node: nodeName, What: what, Source: source})
+}
 
 // Output returns what probe printed on node, or why it is not known.
 func (p *Pass) Output(nodeName, probe string) (runners.Output, error) {

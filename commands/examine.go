@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -114,13 +115,18 @@ func (x *examination) run(ctx context.Context, d *Diagnosis, p *Pass) (err error
 	return d.Run(ctx, p)
 }
 
-// blind records what could not be seen. Several diagnoses that stumble over
-// one failed reading are one line each reading.
+// blind records what could not be seen: the reading that failed, once, however
+// many diagnoses stumble over it.
 func (x *examination) blind(what string, err error) {
 	for _, one := range flatten(err) {
 		b := Blind{What: what, Why: publicWhy(one)}
-		same := slices.IndexFunc(x.unseen, func(u Blind) bool { return u.Why == b.Why })
-		if same < 0 {
+		if e, ok := errors.AsType[*runners.Error](one); ok {
+			b.What, b.Why = e.Target, e.Why()
+			if e.Op != "" {
+				b.What += ": " + e.Op
+			}
+		}
+		if !slices.Contains(x.unseen, b) {
 			x.unseen = append(x.unseen, b)
 		}
 	}
@@ -134,13 +140,19 @@ func flatten(err error) []error {
 	return []error{err}
 }
 
-// publicWhy is the text of an error that a person may see.
+// publicWhy is the text of an error that a person may see: a runner's is
+// written for them.
 func publicWhy(err error) string {
-	if runners.KindOf(err) != runners.Unknown {
-		return err.Error()
-	}
-	if e, ok := err.(*runners.Error); ok {
+	if e, ok := errors.AsType[*runners.Error](err); ok {
 		return e.Error()
+	}
+	return Public(err)
+}
+
+// shortWhy is publicWhy without the place, for where the place is plain.
+func shortWhy(err error) string {
+	if e, ok := errors.AsType[*runners.Error](err); ok {
+		return e.Why()
 	}
 	return Public(err)
 }
@@ -177,7 +189,7 @@ func (x *examination) seen() []HopSeen {
 			case !watched:
 				s.Why = "not a place to capture; its tap shows the same frames"
 			case frames.Err != nil:
-				s.Why = publicWhy(frames.Err)
+				s.Why = shortWhy(frames.Err)
 			default:
 				s.Observed, s.Why = true, ""
 				s.Requests, s.Replies = x.pass.Packets.Count(h)
@@ -195,6 +207,9 @@ func (x *examination) notes(v Verdict, findings []Finding) []string {
 		for _, f := range findings {
 			notes = append(notes, fmt.Sprintf("%s (%s, %s): %s", f.Cause, f.State, f.Node, f.Summary))
 		}
+	}
+	if status := x.pass.Server.Status; status != "ACTIVE" {
+		notes = append(notes, fmt.Sprintf("Nova says that %s is %s; a guest that does not run asks for nothing.", x.pass.Server.Name, status))
 	}
 	for _, b := range x.pass.Path.Branches {
 		if a, ok := b.Agent.Get(); ok && !a.Alive {

@@ -19,12 +19,12 @@ func judge(p *Pass, findings []Finding, unseen []Blind) (Verdict, []Finding) {
 	if v, ok := j.delivered(); ok {
 		return v, j.findings
 	}
-	cuts := make([]cut, 0, len(p.Path.Branches))
-	for _, b := range p.Path.Branches {
-		cuts = append(cuts, j.cutOf(b))
-	}
-	if len(cuts) == 0 {
+	if len(p.Path.Branches) == 0 {
 		return j.withoutServers(), j.findings
+	}
+	cuts := j.cuts(false)
+	if slices.ContainsFunc(cuts, func(c cut) bool { return c.finding < 0 }) {
+		cuts = j.cuts(true)
 	}
 	// The least certain cut decides what can be said of all of them.
 	worst := slices.MinFunc(cuts, func(a, b cut) int { return cmp.Compare(a.rank, b.rank) })
@@ -73,15 +73,24 @@ func (j *judgement) delivered() (Verdict, bool) {
 	return Verdict{}, false
 }
 
+// cuts judges every branch, with or without the findings that yield.
+func (j *judgement) cuts(yielding bool) []cut {
+	cuts := make([]cut, 0, len(j.p.Path.Branches))
+	for _, b := range j.p.Path.Branches {
+		cuts = append(cuts, j.cutOf(b, yielding))
+	}
+	return cuts
+}
+
 // cutOf judges one branch: the first thing on its way that stops frames.
-func (j *judgement) cutOf(b Branch) cut {
+func (j *judgement) cutOf(b Branch, yielding bool) cut {
 	c := cut{branch: b, flow: Flow{State: FlowBlind}, finding: -1}
 	if j.p.Packets != nil {
 		c.flow = j.p.Packets.Trace(j.p.Path, b)
 	}
 	flow := j.p.Path.Flow(b)
 	for i, f := range j.findings {
-		if f.Branch != "" && f.Branch != b.Node {
+		if f.Branch != "" && f.Branch != b.Node || f.Yields && !yielding {
 			continue
 		}
 		if c.flow.State == FlowLost && !Within(flow, f.Edge, c.flow.Edge) {
@@ -162,7 +171,7 @@ func (j *judgement) verdictOf(worst cut, cuts []cut, unseen []Blind) Verdict {
 	case uncut:
 		return Verdict{
 			State: Healthy, Title: "The guest has its address",
-			Summary: fmt.Sprintf("%s answers ARP for its address from the DHCP namespace on %s, and nothing on the path stops DHCP.", j.p.Server.Name, worst.branch.Node),
+			Summary: fmt.Sprintf("%s answers for its address, and nothing that was read stops DHCP between it and the server on %s.", j.p.Server.Name, worst.branch.Node),
 		}
 	case notSeen:
 	}

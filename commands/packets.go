@@ -22,9 +22,10 @@ type Packets struct {
 	// Before and After are the firewall readings taken while all captures
 	// ran, by node: their difference is what the rules saw in that time.
 	Before, After map[string]reading
-	// Holder is the MAC that answered for the guest's address from the DHCP
-	// namespace; empty when none did or nobody asked.
+	// Holder is the MAC that answered for the guest's address from a DHCP
+	// namespace, empty when none did; Asked says that the question was put.
 	Holder string
+	Asked  bool
 	// RXBefore and RXAfter are the guest tap's receive counters at the ends
 	// of the window; nil when not read.
 	RXBefore, RXAfter *uint64
@@ -51,7 +52,9 @@ type Flow struct {
 
 // Trace follows a guest's frames along the branch b. Only broadcast requests
 // count: a renewal goes to one server and says nothing of the others. Hops
-// that were not observed are stepped over, so an edge may span them.
+// that were not observed are stepped over, so an edge may span them; a loss
+// behind an unobserved guest's tap is a loss all the same, but only the tap
+// itself can show that a reply was delivered or that the guest is silent.
 func (ps *Packets) Trace(p *Path, b Branch) Flow {
 	var hops []Hop
 	for _, h := range p.Flow(b) {
@@ -59,21 +62,27 @@ func (ps *Packets) Trace(p *Path, b Branch) Flow {
 			hops = append(hops, h)
 		}
 	}
-	if len(hops) == 0 || hops[0] != p.Guest[0] {
+	if len(hops) == 0 {
 		return Flow{State: FlowBlind}
 	}
-	sent := ps.requests(hops[0])
-	if sent == 0 {
+	first, last := hops[0], hops[len(hops)-1]
+	atGuest := first == p.Guest[0]
+	switch {
+	case ps.requests(first) == 0 && atGuest:
 		return Flow{State: FlowSilent}
+	case ps.requests(first) == 0:
+		return Flow{State: FlowBlind}
 	}
-	last := hops[len(hops)-1]
 	for i := 1; i < len(hops); i++ {
 		if ps.requests(hops[i]) == 0 {
 			return Flow{State: FlowLost, Lost: ps.requests(hops[i-1]), Edge: Edge{hops[i-1], hops[i], Request}}
 		}
 	}
-	if ps.replies(hops[0], b) > 0 {
+	switch {
+	case ps.replies(first, b) > 0 && atGuest:
 		return Flow{State: FlowDelivered}
+	case ps.replies(first, b) > 0:
+		return Flow{State: FlowBlind}
 	}
 	if last.Node != b.Node || last.Kind != HopTap {
 		return Flow{State: FlowBlind}
@@ -86,7 +95,7 @@ func (ps *Packets) Trace(p *Path, b Branch) Flow {
 			return Flow{State: FlowLost, Lost: ps.replies(hops[i], b), Edge: Edge{hops[i], hops[i-1], Reply}}
 		}
 	}
-	return Flow{State: FlowDelivered}
+	return Flow{State: FlowBlind}
 }
 
 const broadcast = "ff:ff:ff:ff:ff:ff"

@@ -107,6 +107,16 @@ func (p *Path) Nodes() []string {
 	return nodes
 }
 
+// Bridge returns the network's bridge on node.
+func (p *Path) Bridge(node string) Hop {
+	for _, h := range p.Hops() {
+		if h.Node == node && h.Kind == HopBridge {
+			return h
+		}
+	}
+	return Hop{}
+}
+
 // On returns the hops of kind on node; a branch's and the guest's alike.
 func (p *Path) On(node string, kind HopKind) []Hop {
 	var hops []Hop

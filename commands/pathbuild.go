@@ -32,7 +32,7 @@ func BuildPath(s runners.Server, a runners.Attachment) (*Path, error) {
 	}
 	p := &Path{Node: nodeName}
 	tap := Hop{nodeName, TapName(a.Port.ID), HopTap}
-	bridge := Hop{nodeName, BridgeName(a.Network.ID), HopBridge}
+	bridge := Hop{nodeName, bridgeOf(nodeName, a), HopBridge}
 	wire := p.wireHops(nodeName, a)
 	p.Guest = append([]Hop{tap, bridge}, wire...)
 	for _, port := range a.DHCPPorts {
@@ -92,6 +92,16 @@ func (p *Path) wireHops(nodeName string, a runners.Attachment) []Hop {
 	return nil
 }
 
+// bridgeOf returns the bridge of the network on node: the agent's own, or the
+// one that its bridge_mappings give for the physical network.
+func bridgeOf(nodeName string, a runners.Attachment) string {
+	agents, _ := a.L2Agents.Get()
+	if mapped := agents[nodeName].BridgeMappings[a.Network.PhysicalNet.Or("")]; mapped != "" {
+		return mapped
+	}
+	return BridgeName(a.Network.ID)
+}
+
 // nicOf returns the NIC that carries the network's physical network on node,
 // or why it is not known.
 func nicOf(nodeName string, a runners.Attachment) (nic, why string) {
@@ -121,7 +131,7 @@ func (p *Path) addBranch(a runners.Attachment, port runners.Port) {
 	if !b.Local {
 		wire := p.wireHops(nodeName, a)
 		slices.Reverse(wire)
-		b.Hops = append(wire, Hop{nodeName, BridgeName(a.Network.ID), HopBridge})
+		b.Hops = append(wire, Hop{nodeName, bridgeOf(nodeName, a), HopBridge})
 	}
 	b.Hops = append(
 		b.Hops,

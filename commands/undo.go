@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 )
 
@@ -102,7 +103,9 @@ func (e *Engine) Recover(ctx context.Context) ([]Proposal, error) {
 			return settled, err
 		}
 		for _, p := range ps {
-			settled = append(settled, e.recoverOne(ctx, p))
+			p = e.recoverOne(ctx, p)
+			e.o.Log.Warn("settled what a former run left half-made", slog.String("proposal", p.ID), slog.String("state", string(p.State)))
+			settled = append(settled, p)
 		}
 	}
 	return settled, nil

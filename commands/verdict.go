@@ -34,7 +34,10 @@ type Finding struct {
 	// Summary is one line to act on: the thing, the number, the limit.
 	Summary string
 	// Missing names the fact that would prove a probable finding.
-	Missing  string
+	Missing string
+	// Yields says that it rests on what did not happen, so that findings which
+	// cut every branch by something that is there outrank it.
+	Yields   bool
 	Evidence []Evidence
 	// Fixes are alternatives, best first; at most one is applied.
 	Fixes []Suggestion
@@ -50,8 +53,9 @@ type Blind struct {
 
 // A Check is one thing that was looked at and found good.
 type Check struct {
-	What   string // "iptables of controller01 lets the reply pass"
-	Source string
+	Node   string
+	What   string // "the firewall lets the reply pass brq91e78b9c-cf"
+	Source string // what says so
 }
 
 // A Verdict is the answer to a question.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,6 +47,7 @@ type watch struct {
 	last   time.Time     // arrival of the last frame
 	reply  time.Time     // arrival of the first reply at the guest's tap
 	holder string        // who answers for the guest's address
+	asked  bool          // that question was put, from one namespace at least
 	wake   chan struct{} // a frame came or the holder is known
 }
 
@@ -214,8 +216,8 @@ func (w *watch) untilDecided(ctx context.Context, armed time.Time) {
 func (w *watch) state() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	requests, replies := (&Packets{Seen: w.snapshot()}).Count(w.hops[0])
-	return fmt.Sprintf("%d requests and %d replies at the guest's tap", requests, replies)
+	requests, replies := (&Packets{Seen: w.snapshot()}).Count(w.lead())
+	return fmt.Sprintf("%d requests and %d replies at %s", requests, replies, w.lead())
 }
 
 // decided reports whether more listening would change nothing.
@@ -223,8 +225,7 @@ func (w *watch) decided(armed, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ps := &Packets{Seen: w.snapshot()}
-	tap := w.hops[0]
-	requests, _ := ps.Count(tap)
+	requests, _ := ps.Count(w.lead())
 	switch {
 	case w.holder == w.x.pass.Port.Port.MAC && requests == 0:
 		return now.Sub(armed) > holderWait
@@ -234,6 +235,17 @@ func (w *watch) decided(armed, now time.Time) bool {
 		return false
 	}
 	return requests >= enough || now.Sub(w.last) > patience
+}
+
+// lead is the hop nearest to the guest that is observed; the caller holds the
+// lock.
+func (w *watch) lead() Hop {
+	for _, h := range w.hops {
+		if s := w.seen[h]; s != nil && s.Err == nil {
+			return h
+		}
+	}
+	return w.hops[0]
 }
 
 // snapshot returns the frames so far; the caller holds the lock.
@@ -248,9 +260,22 @@ func (w *watch) snapshot() map[Hop]HopFrames {
 func (w *watch) fill(ps *Packets) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	ps.Seen, ps.Holder = w.snapshot(), w.holder
+	ps.Seen, ps.Holder, ps.Asked = w.snapshot(), w.holder, w.asked
+	for h, s := range ps.Seen {
+		s.Frames = within(s.Frames, clock(ps.Before[h.Node], "clock-start"), clock(ps.After[h.Node], "clock-end"))
+		ps.Seen[h] = s
+	}
 	tap := w.x.pass.Path.Guest[0]
 	ps.RXBefore, ps.RXAfter = received(ps.Before[tap.Node], tap), received(ps.After[tap.Node], tap)
+}
+
+// within keeps the frames between two times of their node's clock. All nodes
+// look at their clocks at once, so the same frames are kept at every hop,
+// however long a capture held them back. A zero time bounds nothing.
+func within(frames []capture.Frame, from, to time.Time) []capture.Frame {
+	return slices.DeleteFunc(slices.Clone(frames), func(f capture.Frame) bool {
+		return !from.IsZero() && f.At.Before(from) || !to.IsZero() && f.At.After(to)
+	})
 }
 
 // received returns the receive counter of the tap in a reading, or nil.
@@ -290,9 +315,10 @@ func (w *watch) findHolder(ctx context.Context) {
 			return struct{}{}, err
 		}
 		answered := out[0].Err == nil && out[0].Output.ExitCode == 0
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.asked = w.asked || out[0].Err == nil
 		if mac := node.Holder(answered, out[1].Output.Stdout); mac != "" {
-			w.mu.Lock()
-			defer w.mu.Unlock()
 			w.holder = mac
 			w.nudge()
 		}

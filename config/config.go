@@ -121,7 +121,8 @@ func (t Terminal) Allows(name string) bool { return t.everyone || slices.Contain
 
 // Diagnose bounds one question.
 type Diagnose struct {
-	// StaticBudget bounds the stage of API and node reads.
+	// StaticBudget bounds reading the nodes; a node that takes longer counts as
+	// not seen.
 	StaticBudget time.Duration
 	// Capture bounds the packet stage.
 	Capture time.Duration
@@ -165,7 +166,7 @@ func defaults() (*Config, *Slack) {
 			ExecTimeout: 10 * time.Second, Idle: 5 * time.Minute,
 		},
 		Approvals: Approvals{Terminal: Terminal{everyone: true}, Expires: 30 * time.Minute, AskerMayApprove: true},
-		Diagnose:  Diagnose{StaticBudget: 2 * time.Second, Capture: 20 * time.Second, Total: 45 * time.Second, ARPCheck: true},
+		Diagnose:  Diagnose{StaticBudget: 8 * time.Second, Capture: 20 * time.Second, Total: 60 * time.Second, ARPCheck: true},
 		Log:       Log{Level: slog.LevelInfo, Format: Text},
 	}
 	s := &Slack{Mode: Socket, Listen: "127.0.0.1:8080", APIURL: slackAPI}

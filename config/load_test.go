@@ -187,7 +187,7 @@ func TestMinimalHasTheDefaults(t *testing.T) {
 			HandshakeTimeout: 5 * time.Second, ExecTimeout: 10 * time.Second, Idle: 5 * time.Minute,
 		},
 		Approvals: config.Approvals{Expires: 30 * time.Minute, AskerMayApprove: true},
-		Diagnose:  config.Diagnose{StaticBudget: 2 * time.Second, Capture: 20 * time.Second, Total: 45 * time.Second, ARPCheck: true},
+		Diagnose:  config.Diagnose{StaticBudget: 8 * time.Second, Capture: 20 * time.Second, Total: 60 * time.Second, ARPCheck: true},
 		Store:     config.Store{Path: filepath.Join(dir, "whybot.db")},
 		Log:       config.Log{Level: slog.LevelInfo, Format: config.Text},
 	}

@@ -1,12 +1,15 @@
 package runners
 
-// A CaptureSpec says what to capture on a node.
+// A CaptureSpec says what to capture on a node. A runner never listens in
+// non-promiscuous mode: on a bridge that hides unicast frames.
 type CaptureSpec struct {
-	// Device is the interface to listen on; never in non-promiscuous mode, as
-	// that hides unicast frames on a bridge.
+	// Device is the interface to listen on.
 	Device string
-	// Filter is a BPF expression, passed as one word.
+	// Filter is the BPF expression, one string; empty captures everything.
 	Filter string
+	// Namespace is the network namespace that holds Device; empty is the
+	// node's own.
+	Namespace string
 	// MaxSeconds ends the capture on the node itself, whatever happens here.
 	MaxSeconds int
 }

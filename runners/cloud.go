@@ -61,6 +61,9 @@ type Agent struct {
 	Heartbeat      time.Time
 	// InterfaceMappings is the linuxbridge agent's physnet -> NIC map; nil for others.
 	InterfaceMappings map[string]string
+	// BridgeMappings is its physnet -> bridge map: on such a physical network
+	// it uses that bridge for every network instead of making one of its own.
+	BridgeMappings map[string]string
 }
 
 // An Attachment is one of a server's ports with everything Neutron says about

@@ -123,17 +123,21 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	s := e.Target
 	if e.Op != "" {
-		s += ": " + e.Op
+		return e.Target + ": " + e.Op + ": " + e.Why()
 	}
+	return e.Target + ": " + e.Why()
+}
+
+// Why returns the failure without its place: the kind, the hint, or both.
+func (e *Error) Why() string {
 	switch {
 	case e.Kind != Unknown && e.Hint != "":
-		return s + ": " + e.Kind.String() + " (" + e.Hint + ")"
+		return e.Kind.String() + " (" + e.Hint + ")"
 	case e.Hint != "":
-		return s + ": " + e.Hint
+		return e.Hint
 	}
-	return s + ": " + e.Kind.String()
+	return e.Kind.String()
 }
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -202,10 +202,13 @@ func (c cue) speaks(tokens []token, clauses []meaning, all meaning) bool {
 			}
 		}
 		return false
+	case inOrder:
+		return c.covered(all) && c.startsIn(tokens)
 	}
-	if !c.covered(all) {
-		return false
-	}
+	return false
+}
+
+func (c cue) startsIn(tokens []token) bool {
 	for i := range tokens {
 		if c.inOrderAt(tokens[i:]) {
 			return true

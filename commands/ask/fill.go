@@ -142,6 +142,7 @@ func machineScore(tokens []token, i int) int {
 		score -= 2
 	case volumeShape:
 		score--
+	case plainShape, machineShape:
 	}
 	return score
 }

@@ -70,25 +70,32 @@ func setSome(out map[string]string, role, value string) {
 
 func historyQuery(all meaning, out map[string]string) string {
 	if out[roleIncident] != "" {
-		switch {
-		case all.has(who | approve):
-			return queryApprovals
-		case all.has(verify):
-			return queryVerification
-		}
-		return queryIncident
+		return incidentQuery(all)
 	}
 	switch {
 	case all.has(often) || all.has(asksPast|past) && all.has(before):
 		return queryRecurrence
-	case all.has(fix|who) || all.has(asksWhen) && all.has(resolved) || out[roleUser] != "":
+	case all.has(fix|who) || out[roleUser] != "" || asksForDeeds(all):
 		return queryFixes
-	case all.has(whatDid) && !all.has(change):
-		return queryFixes
-	case all.has(incident) && out[roleTarget] == "" || all.has(incident) && all.has(which):
+	case all.has(incident) && (out[roleTarget] == "" || all.has(which)):
 		return queryIncidents
 	}
 	return queryEntity
+}
+
+func incidentQuery(all meaning) string {
+	switch {
+	case all.has(who | approve):
+		return queryApprovals
+	case all.has(verify):
+		return queryVerification
+	}
+	return queryIncident
+}
+
+// asksForDeeds tells what people did from what changed by itself.
+func asksForDeeds(all meaning) bool {
+	return all.has(whatDid) && !all.has(change) || all.has(asksWhen) && all.has(resolved)
 }
 
 // troubleWord names the trouble that is asked about.

@@ -21,12 +21,11 @@ func fillPing(tokens []token, out map[string]string) {
 	}
 	directed := out[roleSrc] != "" || out[roleDst] != ""
 	for _, i := range rest {
-		switch {
-		case out[roleSrc] == "":
+		if out[roleSrc] == "" {
 			out[roleSrc] = tokens[i].text
-		case out[roleDst] == "":
-			out[roleDst] = tokens[i].text
+			continue
 		}
+		setSome(out, roleDst, tokens[i].text)
 	}
 	if len(ends) == 2 && (meanings(tokens).has(mutual) || !directed && joined(tokens, ends[0], ends[1])) {
 		out[roleBoth] = "true"

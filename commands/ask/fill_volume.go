@@ -57,6 +57,7 @@ func volumeScore(tokens []token, i int) int {
 		score += 4
 	case machineShape, nodeShape:
 		score -= 3
+	case plainShape:
 	}
 	return score
 }

@@ -60,20 +60,29 @@ func periodAt(tokens []token) string {
 		return ""
 	}
 	next := tokens[1]
-	if t.fold == "this" || t.fold == "last" || t.fold == "past" {
-		if next.fold == "week" || next.fold == "month" {
-			return strings.Replace(t.fold, "past", "last", 1) + "_" + next.fold
-		}
+	if d := dayOfMonth(t, next); d != "" {
+		return d
 	}
-	if m, ok := months[t.fold[:min(3, len(t.fold))]]; ok {
-		if d := leadingDigits(next.text); d != "" && len(d) <= 2 {
-			return m + "-" + strings.Repeat("0", 2-len(d)) + d
-		}
+	if (t.fold == "this" || t.fold == "last" || t.fold == "past") && (next.fold == "week" || next.fold == "month") {
+		return strings.Replace(t.fold, "past", "last", 1) + "_" + next.fold
 	}
 	if unit, ok := units[next.fold]; ok && t.kind == number {
 		return "last_" + t.text + unit // "last 30 days", 最近24小时
 	}
 	return ""
+}
+
+// dayOfMonth reads "nov 3rd".
+func dayOfMonth(t, next token) string {
+	m, ok := months[t.fold[:min(3, len(t.fold))]]
+	if !ok {
+		return ""
+	}
+	d := leadingDigits(next.text)
+	if d == "" || len(d) > 2 {
+		return ""
+	}
+	return m + "-" + strings.Repeat("0", 2-len(d)) + d
 }
 
 // amountOfTime reads the "24h" of "last 24h".

@@ -82,6 +82,7 @@ func TestPhrases(t *testing.T) {
 }
 
 func checkPhrases(t *testing.T, phrases []phrase) {
+	t.Helper()
 	kindRight, exact := 0, 0
 	for _, p := range phrases {
 		q := ask.Parse(p.text)

@@ -47,7 +47,7 @@ var vocabulary = []struct {
 	{remove | stuck, "error_deleting|error-deleting|error deleting|删除中"},
 	{remove | not, "undeletable|删不掉|删唔到|删不了|删唔掉|删不去|删不到"},
 
-	{get, "get|gets|got|getting|gotten|obtain|receive|recieve|acquire|pick up|picks up|picked up|picking up|pick|assign|assigned|allocate|allocated|given|give|gives|handed|hand|offered|offer|lease out|request|fetch|grab|retrieve|pull|come up with|take|" +
+	{get, "get|gets|got|getting|gotten|obtain|receive|acquire|pick up|picks up|picked up|picking up|pick|assign|assigned|allocate|allocated|given|give|gives|handed|hand|offered|offer|lease out|request|fetch|grab|retrieve|pull|come up with|take|" +
 		"拿|拿到|取|取到|获取|获取到|取得|获得|得到|分配|分配到|分到|领|领到|攞|攞到|拎|拎到|收到|申请|申请到|要到|分|配到|抢到"},
 	{have, "have|has|having|had|show|shows|showing|seen|sees|有|显示|看得到"},
 	{remove, "delete|deletes|deleting|deletion|remove|removing|removal|destroy|terminate|purge|erase|get rid of|detach|detached|discard|release|clean up|drop volume|cleanup|" +

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,9 +68,11 @@ type obstacle struct {
 }
 
 // filtered reports the obstacles that ours accepts, and what lets frames pass.
+// A rule that drops frames both ways is one finding, on the edge that proves
+// it, or else on the first.
 func filtered(p *commands.Pass, ours func(obstacle) bool) error {
 	var errs []error
-	done := map[commands.Edge]bool{}
+	found := map[string]commands.Finding{}
 	for _, b := range p.Path.Branches {
 		for _, c := range p.Crossings(b) {
 			o, err := look(p, c)
@@ -77,14 +80,18 @@ func filtered(p *commands.Pass, ours func(obstacle) bool) error {
 				errs = append(errs, err)
 				continue
 			}
-			if o == nil || done[c.Edge()] || o.neutrons() || !ours(*o) {
+			if o == nil || o.neutrons() || !ours(*o) {
 				continue
 			}
-			done[c.Edge()] = true
-			if f, ok := o.finding(); ok {
-				p.Report(f)
+			key := c.Bridge.Node + " " + o.place()
+			f, ok := o.finding()
+			if known, again := found[key]; ok && (!again || known.State == commands.Probable && f.State == commands.Proven) {
+				found[key] = f
 			}
 		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(found)) {
+		p.Report(found[key])
 	}
 	return errors.Join(errs...)
 }
@@ -106,7 +113,7 @@ func look(p *commands.Pass, c commands.Crossing) (*obstacle, error) {
 		if r.Bypassed != "" {
 			why = r.Bypassed
 		}
-		p.Good(fmt.Sprintf("the firewall of %s lets the %s pass %s", c.Bridge.Node, c.Direction, c.Bridge.Device), why)
+		p.Good(c.Bridge.Node, fmt.Sprintf("the firewall lets the %s pass %s", c.Direction, c.Bridge.Device), why)
 		return nil, nil
 	}
 	// Undecided: only the counters can say that one of the possible endings is
@@ -174,8 +181,8 @@ func (o obstacle) lostHere() bool {
 func (o obstacle) finding() (commands.Finding, bool) {
 	f := commands.Finding{
 		State: commands.Probable, Node: o.crossing.Bridge.Node, Edge: o.crossing.Edge(), Branch: o.branch(),
-		Summary: fmt.Sprintf("%s on %s drops the DHCP %s between %s and %s",
-			o.place(), o.crossing.Bridge.Node, o.crossing.Direction, o.crossing.Edge().From.Device, o.crossing.Edge().To.Device),
+		Summary: fmt.Sprintf("On %s, %s drops the DHCP %s between %s and %s",
+			o.crossing.Bridge.Node, o.place(), o.crossing.Direction, o.crossing.Edge().From.Device, o.crossing.Edge().To.Device),
 		Evidence: o.listing(), Fixes: o.fixes(), Advice: o.advice(),
 	}
 	flow := o.flow()
@@ -208,7 +215,7 @@ func (o obstacle) weigh(f *commands.Finding, flow commands.Flow) {
 		f.Summary += fmt.Sprintf("; its counter grew by %d while %d frames were lost there", t.Growth, flow.Lost)
 	default:
 		f.State = commands.Proven
-		f.Summary += fmt.Sprintf("; its counter grew by %d while %d frames were lost there, the rest is other traffic", t.Growth, flow.Lost)
+		f.Summary += fmt.Sprintf("; its counter grew by %d, which covers the %d frames lost there (other traffic met it too)", t.Growth, flow.Lost)
 	}
 }
 
@@ -225,7 +232,7 @@ func (o obstacle) place() string {
 	if o.ending.Rule == nil {
 		return fmt.Sprintf("the policy %s of chain %s (%s)", strings.ToUpper(o.ending.Verdict.String()), o.ending.Chain, o.ruling.View.Binary)
 	}
-	return fmt.Sprintf("rule %d of %s, `%s` (%s),", o.ending.Rule.Index, o.ending.Chain, o.ending.Rule.Spec, o.ruling.View.Binary)
+	return fmt.Sprintf("rule %d of %s (`%s`, %s)", o.ending.Rule.Index, o.ending.Chain, o.ending.Rule.Spec, o.ruling.View.Binary)
 }
 
 func (o obstacle) listing() []commands.Evidence {

@@ -15,8 +15,8 @@ var GuestSilent = register(&commands.Diagnosis{
 	Title: "The guest does not ask for an address",
 	Doc: `Its tap has no carrier (no process holds the guest's side), or in the whole
 window the tap received nothing at all from the guest. A guest that sends
-other traffic but no DHCP may hold a static address or a lease: that is no
-proof of anything, so nothing is said then.`,
+other traffic but no DHCP, and does not answer for its address, is probable
+only: it may be between two tries. One that answers has no reason to ask.`,
 	Explains: []commands.Kind{commands.KindDHCP},
 	Probes:   linkProbes,
 	Run: func(_ context.Context, p *commands.Pass) error {
@@ -47,7 +47,7 @@ func silence(p *commands.Pass, tap commands.Hop) error {
 	}
 	requests, _ := p.Packets.Count(tap)
 	if requests > 0 {
-		p.Good(fmt.Sprintf("the guest asks: %d requests at its tap", requests), "tcpdump on "+tap.String())
+		p.Good(tap.Node, fmt.Sprintf("the guest asks: %d requests at its tap", requests), "tcpdump on "+tap.Device)
 		return nil
 	}
 	if p.Packets.Holder != "" {
@@ -57,11 +57,17 @@ func silence(p *commands.Pass, tap commands.Hop) error {
 	if before == nil || after == nil {
 		return &runners.Error{Kind: runners.Invalid, Runner: "ssh", Target: tap.Node, Op: "counters of " + tap.Device, Hint: "could not be read twice"}
 	}
+	seconds := p.Packets.Took.Seconds()
+	f := guestFinding(p, fmt.Sprintf("%s received no frame at all from the guest in %.0f s (its counter stayed at %d)", tap, seconds, *after))
 	if *before != *after {
-		return nil
+		if !p.Packets.Asked {
+			return nil // it may well hold its address
+		}
+		f = guestFinding(p, fmt.Sprintf("the guest sent %d frames in %.0f s, none of them DHCP, and does not answer for its address", *after-*before, seconds))
+		f.State, f.Missing = commands.Probable, "whether it will ask at all: it may be between two tries, so renew the lease from its console and ask again"
 	}
-	f := guestFinding(p, fmt.Sprintf("%s received no frame at all from the guest in %.0f s (its counter stayed at %d)", tap, p.Packets.Took.Seconds(), *after))
 	f.Evidence = append(f.Evidence, p.Frames(tap))
+	f.Yields = true // it may only be between two tries
 	p.Report(f)
 	return nil
 }

@@ -28,7 +28,7 @@ exist at all is another matter (the guest is not plugged on this node).`,
 				return absent(h)
 			}
 			if l.Master == bridge.Device {
-				p.Good(fmt.Sprintf("%s is in %s", h, bridge.Device), "ip -d link")
+				p.Good(h.Node, fmt.Sprintf("%s is in %s", h.Device, bridge.Device), "ip -d link")
 				return nil
 			}
 			p.Report(outOfBridge(p, h, bridge, branch, l))
@@ -58,7 +58,7 @@ nothing is said.`,
 			case l.Master != bridge.Device:
 				p.Report(outOfBridge(p, h, bridge, branch, l))
 			default:
-				p.Good(fmt.Sprintf("%s is in %s", h, bridge.Device), "ip -d link")
+				p.Good(h.Node, fmt.Sprintf("%s is in %s", h.Device, bridge.Device), "ip -d link")
 			}
 			return nil
 		}
@@ -111,7 +111,7 @@ func linkState(p *commands.Pass, h commands.Hop, branch string, links node.Links
 		f.Advice = []string{"No command on " + h.Node + " brings a carrier back: look at the cable, the switch port, or whether the virtual NIC is connected."}
 	default:
 		if !guests {
-			p.Good(h.String()+" is up", "ip -d link")
+			p.Good(h.Node, h.Device+" is up", "ip -d link")
 		}
 		return nil
 	}
@@ -147,8 +147,7 @@ func eachHop(p *commands.Pass, kind commands.HopKind, check func(h, bridge comma
 				errs = append(errs, err)
 				continue
 			}
-			bridge := commands.Hop{Node: h.Node, Device: commands.BridgeName(p.Port.Network.ID), Kind: commands.HopBridge}
-			errs = append(errs, check(h, bridge, branch, links))
+			errs = append(errs, check(h, p.Path.Bridge(h.Node), branch, links))
 		}
 	}
 	visit(p.Path.Guest, "")

@@ -65,6 +65,7 @@ type fixJSON struct {
 }
 
 type checkJSON struct {
+	Node   string `json:"node"`
 	What   string `json:"what"`
 	Source string `json:"source"`
 }

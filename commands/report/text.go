@@ -54,7 +54,7 @@ func Answer(w io.Writer, a commands.Answer, s Style) {
 	}
 	s.path(w, a)
 	for i, f := range a.Findings {
-		s.finding(w, f, i == 0 || f.Cause != v.Cause)
+		s.finding(w, f, i == 0 || f.Cause != v.Cause, f.Summary != v.Summary)
 	}
 	s.lines(w, "Looked at and good", checkLines(a.Checked), green)
 	s.lines(w, "Could not be seen", blindLines(a.Unknown), amber)
@@ -76,6 +76,9 @@ func (s Style) path(w io.Writer, a commands.Answer) {
 	}
 	for _, h := range a.Path {
 		mark, count := " ", s.paint(dim, "not observed: "+clean(h.Why))
+		if !h.Captured() {
+			count = s.paint(dim, "(behind the tap)")
+		}
 		if h.Observed {
 			count = fmt.Sprintf("%2d requests  %2d replies", h.Requests, h.Replies)
 		}
@@ -86,9 +89,11 @@ func (s Style) path(w io.Writer, a commands.Answer) {
 	}
 }
 
-func (s Style) finding(w io.Writer, f commands.Finding, evidence bool) {
+func (s Style) finding(w io.Writer, f commands.Finding, evidence, summary bool) {
 	s.title(w, "Found", fmt.Sprintf("%s, %s", f.Cause, f.State))
-	s.paragraph(w, "  ", f.Summary)
+	if summary {
+		s.paragraph(w, "  ", f.Summary)
+	}
 	if f.Missing != "" {
 		s.paragraph(w, "  ", "Missing for a proof: "+f.Missing+".")
 	}
@@ -190,10 +195,20 @@ func Incidents(w io.Writer, incs []commands.Incident, s Style) {
 	}
 }
 
+// checkLines gives each node one line: what was good there, in the order it
+// was looked at.
 func checkLines(checks []commands.Check) []string {
-	lines := make([]string, 0, len(checks))
+	var nodes []string
+	byNode := map[string][]string{}
 	for _, c := range checks {
-		lines = append(lines, c.What+"  ["+c.Source+"]")
+		if byNode[c.Node] == nil {
+			nodes = append(nodes, c.Node)
+		}
+		byNode[c.Node] = append(byNode[c.Node], c.What)
+	}
+	lines := make([]string, 0, len(nodes))
+	for _, n := range nodes {
+		lines = append(lines, n+": "+strings.Join(byNode[n], "; "))
 	}
 	return lines
 }

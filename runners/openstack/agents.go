@@ -42,11 +42,21 @@ func (a agent) vocabulary() runners.Agent {
 	v := runners.Agent{
 		ID: a.ID, Type: a.Type, Host: a.Host, Binary: a.Binary, Alive: a.Alive, AdminUp: a.AdminUp, Heartbeat: beat,
 	}
-	raw, has := a.Configurations["interface_mappings"]
-	if a.Type == linuxBridgeAgent && has && json.Unmarshal(raw, &v.InterfaceMappings) != nil {
-		v.InterfaceMappings = nil // half a map would look like a whole one
+	if a.Type == linuxBridgeAgent {
+		v.InterfaceMappings, v.BridgeMappings = a.mapping("interface_mappings"), a.mapping("bridge_mappings")
 	}
 	return v
+}
+
+// mapping reads one of the agent's maps; nil when it cannot be read, because
+// half a map would look like a whole one.
+func (a agent) mapping(key string) map[string]string {
+	var m map[string]string
+	raw, has := a.Configurations[key]
+	if !has || json.Unmarshal(raw, &m) != nil {
+		return nil
+	}
+	return m
 }
 
 // An agentList is the list of all agents, or why there is none.

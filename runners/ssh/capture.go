@@ -23,20 +23,7 @@ const MaxCapture = 4 << 20
 // maxSaid bounds what is kept of tcpdump's messages.
 const maxSaid = 16 << 10
 
-// A CaptureSpec says what to capture.
-type CaptureSpec struct {
-	// Device is the interface to listen on.
-	Device string
-	// Filter is the BPF expression, one string; empty captures everything.
-	Filter string
-	// Namespace is the network namespace that holds Device; empty is the
-	// node's own.
-	Namespace string
-	// MaxSeconds ends the capture on the node itself, whatever happens here.
-	MaxSeconds int
-}
-
-func (c CaptureSpec) validate() error {
+func validate(c runners.CaptureSpec) error {
 	switch {
 	case c.Device == "":
 		return errors.New("a capture needs a device")
@@ -48,8 +35,8 @@ func (c CaptureSpec) validate() error {
 	return nil
 }
 
-// command returns the exec string.
-func (c CaptureSpec) command(nonce string) (string, error) {
+// captureCommand returns the exec string.
+func captureCommand(c runners.CaptureSpec, nonce string) (string, error) {
 	var b strings.Builder
 	b.WriteString("n=" + nonce + "; " + captureScript + " whybot_capture")
 	for _, w := range []string{strconv.Itoa(c.MaxSeconds), c.Namespace, c.Device, c.Filter} {
@@ -86,11 +73,11 @@ type Capture struct {
 //
 // It cannot outlive whybot: the script on the node stops tcpdump when the
 // connection goes, and timeout(1) does after c.MaxSeconds.
-func (p *Pool) Capture(ctx context.Context, node string, c CaptureSpec) (*Capture, error) {
+func (p *Pool) Capture(ctx context.Context, node string, c runners.CaptureSpec) (*Capture, error) {
 	op := "tcpdump -i " + runners.DisplayQuote(c.Device)
 	nonce := newNonce()
-	command, err := c.command(nonce)
-	if err = errors.Join(c.validate(), err); err != nil {
+	command, err := captureCommand(c, nonce)
+	if err = errors.Join(validate(c), err); err != nil {
 		return nil, failure(runners.Invalid, node, op, err.Error(), err)
 	}
 	actx, cancel := within(ctx, "capture start", p.opts.Exec)

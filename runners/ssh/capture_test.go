@@ -22,7 +22,7 @@ import (
 func captureUntilKilled(config, filter string) {
 	p, err := New(Options{ConfigFile: config})
 	if err == nil {
-		_, err = p.Capture(context.Background(), "n", CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 60})
+		_, err = p.Capture(context.Background(), "n", runners.CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 60})
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -113,7 +113,7 @@ func TestCaptureSeesPacketsAndStopsAtOnce(t *testing.T) {
 	needs(t, "tcpdump")
 	p := lab(t)
 	filter, port := uniqueFilter(t)
-	c, err := p.Capture(budget(t), "n", CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 30})
+	c, err := p.Capture(budget(t), "n", runners.CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 30})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestCaptureSeesPacketsAndStopsAtOnce(t *testing.T) {
 func TestCaptureEndsWithItsTime(t *testing.T) {
 	needs(t, "tcpdump")
 	filter, _ := uniqueFilter(t)
-	c, err := lab(t).Capture(budget(t), "n", CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 1})
+	c, err := lab(t).Capture(budget(t), "n", runners.CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestCaptureEndsWithTheContext(t *testing.T) {
 	needs(t, "tcpdump")
 	filter, _ := uniqueFilter(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	c, err := lab(t).Capture(ctx, "n", CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 60})
+	c, err := lab(t).Capture(ctx, "n", runners.CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 60})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestCaptureOfALostConnectionIsAnError(t *testing.T) {
 	s.node("n", proxy.addr, d.key.signer.PublicKey())
 	p := s.pool()
 	filter, _ := uniqueFilter(t)
-	c, err := p.Capture(budget(t), "n", CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 60})
+	c, err := p.Capture(budget(t), "n", runners.CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 60})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,16 +227,16 @@ func TestCaptureSaysWhyItCannot(t *testing.T) {
 	needs(t, "tcpdump", "ip")
 	p := lab(t)
 	for name, tc := range map[string]struct {
-		spec CaptureSpec
+		spec runners.CaptureSpec
 		kind runners.Kind
 	}{
-		"no device":      {CaptureSpec{Device: "wb-none0", MaxSeconds: 5}, runners.NotFound},
-		"no namespace":   {CaptureSpec{Device: "lo", Namespace: "wb-no-such-ns", MaxSeconds: 5}, runners.NotFound},
-		"bad filter":     {CaptureSpec{Device: "lo", Filter: "udp and and", MaxSeconds: 5}, runners.Invalid},
-		"option filter":  {CaptureSpec{Device: "lo", Filter: "-z reboot", MaxSeconds: 5}, runners.Invalid},
-		"no seconds":     {CaptureSpec{Device: "lo"}, runners.Invalid},
-		"NUL":            {CaptureSpec{Device: "l\x00", MaxSeconds: 5}, runners.Invalid},
-		"option as name": {CaptureSpec{Device: "lo", Namespace: "-all", MaxSeconds: 5}, runners.Invalid},
+		"no device":      {runners.CaptureSpec{Device: "wb-none0", MaxSeconds: 5}, runners.NotFound},
+		"no namespace":   {runners.CaptureSpec{Device: "lo", Namespace: "wb-no-such-ns", MaxSeconds: 5}, runners.NotFound},
+		"bad filter":     {runners.CaptureSpec{Device: "lo", Filter: "udp and and", MaxSeconds: 5}, runners.Invalid},
+		"option filter":  {runners.CaptureSpec{Device: "lo", Filter: "-z reboot", MaxSeconds: 5}, runners.Invalid},
+		"no seconds":     {runners.CaptureSpec{Device: "lo"}, runners.Invalid},
+		"NUL":            {runners.CaptureSpec{Device: "l\x00", MaxSeconds: 5}, runners.Invalid},
+		"option as name": {runners.CaptureSpec{Device: "lo", Namespace: "-all", MaxSeconds: 5}, runners.Invalid},
 	} {
 		c, err := p.Capture(budget(t), "n", tc.spec)
 		if c != nil || runners.KindOf(err) != tc.kind {
@@ -258,7 +258,7 @@ func TestCaptureInANamespace(t *testing.T) {
 	if out, err := exec.Command("ip", "-n", ns, "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		t.Fatalf("%s", out)
 	}
-	c, err := lab(t).Capture(budget(t), "n", CaptureSpec{Device: "lo", Filter: "udp port 5353", Namespace: ns, MaxSeconds: 20})
+	c, err := lab(t).Capture(budget(t), "n", runners.CaptureSpec{Device: "lo", Filter: "udp port 5353", Namespace: ns, MaxSeconds: 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +273,7 @@ func TestCaptureInANamespace(t *testing.T) {
 func TestCaptureIsCutAtItsLimit(t *testing.T) {
 	needs(t, "tcpdump")
 	filter, port := uniqueFilter(t)
-	c, err := lab(t).Capture(budget(t), "n", CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 60})
+	c, err := lab(t).Capture(budget(t), "n", runners.CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 60})
 	if err != nil {
 		t.Fatal(err)
 	}

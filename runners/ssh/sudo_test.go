@@ -147,7 +147,7 @@ func TestSudoOfAUserWithNoRule(t *testing.T) {
 	}
 	wantKind(t, c[0].Err, runners.Sudo)
 	wantKind(t, c[1].Err, runners.Unknown, "not run")
-	_, err = p.Capture(budget(t), "n", CaptureSpec{Device: "lo", MaxSeconds: 5})
+	_, err = p.Capture(budget(t), "n", runners.CaptureSpec{Device: "lo", MaxSeconds: 5})
 	wantKind(t, err, runners.Sudo, "tcpdump")
 }
 
@@ -206,7 +206,7 @@ func TestSudoCaptureLeavesNothingBehind(t *testing.T) {
 	o := newOperator(t, "NOPASSWD: /usr/bin/tcpdump")
 	p, config := o.pool(t)
 	filter, port := uniqueFilter(t)
-	c, err := p.Capture(budget(t), "n", CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 60})
+	c, err := p.Capture(budget(t), "n", runners.CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 60})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestSudoCaptureLeavesNothingBehind(t *testing.T) {
 	_ = c.Close()
 	eventuallyNone(t, filter)
 
-	short, err := p.Capture(budget(t), "n", CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 1})
+	short, err := p.Capture(budget(t), "n", runners.CaptureSpec{Device: "lo", Filter: filter, MaxSeconds: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,24 @@
+package bot
+
+import "context"
+
+// help says what the bot can do, after a first line about what was typed.
+func help(first string) message {
+	const example = "/why can't web-1 get an IP"
+	m := message{text: notice(first + " whybot finds out why a VM gets no IP. Example: " + example)}
+	r := newRich(nil)
+	if first != "" {
+		r.text(first).newline()
+	}
+	r.text("whybot follows a VM's DHCP packets hop by hop, says which edge loses them and why, and offers a fix that an approver can apply and undo.").newline()
+	r.bold("Ask: ").code(example).newline()
+	r.bold("In a thread: ").code("@whybot why can't web-1 get an IP").newline()
+	r.bold("History: ").code("/timeline inc-12").text(" or ").code("/timeline web-1")
+	m.add(r.done())
+	return m
+}
+
+// unknownCommand answers a slash command that the app has and the bot has not.
+func (b *Bot) unknownCommand(ctx context.Context, a asked) {
+	b.out.whisper(ctx, a.from, help("whybot has no such command."))
+}

@@ -1,0 +1,34 @@
+// Package commandstest runs the real Engine over a fixture: a text file that
+// says what OpenStack, the nodes and the captures show, and what must be said
+// of it.
+//
+// A fixture is a txtar archive. It states only what differs from a base, which
+// is a fixture too. Its sections, read in order:
+//
+//	question                   as typed; it is always about the cloud's server
+//	cloud                      what Neutron and Nova say, one `key: words` line each
+//	node/NODE                  `error: KIND` for a node that cannot be asked;
+//	                           `like: OTHER`, then edits, for a node as another is
+//	probe/NODE/NAME            what a probe prints
+//	change/NODE/NAME           edits of what it prints in the base
+//	probe2/NODE/NAME           what it prints after the packet stage
+//	change2/NODE/NAME          edits of that
+//	capture/NODE/DEVICE        the frames of a hop, one a line; either word may be *
+//	options                    `no-capture`, `no-echo`
+//	want                       the answer, as Lines has it
+//
+// Probes and captures may begin with `error: KIND`; probes also with `exit: N`,
+// `stderr: TEXT` and `truncated: yes`. An edit is one of
+//
+//	replace OLD => NEW         OLD stands exactly once in the text
+//	delete TEXT                the one line that has TEXT
+//	insert LINE after TEXT     behind the one line that has TEXT
+//
+// and a frame is
+//
+//	+1.000 discover            also request, renew, offer, ack, nak
+//	+1.001 offer from ADDRESS  when the network has several servers
+//
+// Time is simulated: a question that listens for 20 s takes milliseconds, and
+// the engine sees every frame when the fixture says.
+package commandstest

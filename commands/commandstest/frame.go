@@ -1,0 +1,150 @@
+package commandstest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A captureSection is what a capture at a hop shows.
+type captureSection struct {
+	node, device string // either may be a pattern
+	fails        string // name of the failure; empty when it does not
+	frames       []frameLine
+}
+
+// A frameLine is one frame, as a fixture says it.
+type frameLine struct {
+	at   time.Duration // since all captures listen
+	word string        // "discover", "offer", ...
+	from string        // address of the server; empty for the only one
+}
+
+// A message is what a word means in DHCP.
+type message struct {
+	kind      byte // value of option 53
+	reply     bool
+	broadcast bool
+}
+
+var messages = map[string]message{
+	"discover": {kind: 1, broadcast: true}, "request": {kind: 3, broadcast: true}, "renew": {kind: 3},
+	"offer": {kind: 2, reply: true}, "ack": {kind: 5, reply: true}, "nak": {kind: 6, reply: true, broadcast: true},
+}
+
+func parseCapture(nodeName, device, text string) (captureSection, error) {
+	s := captureSection{node: nodeName, device: device}
+	for _, line := range lines(text) {
+		if kind, ok := strings.CutPrefix(line, "error: "); ok {
+			_, err := parseKind(kind)
+			s.fails = kind
+			return s, err
+		}
+		f, err := parseFrame(line)
+		if err != nil {
+			return s, err
+		}
+		s.frames = append(s.frames, f)
+	}
+	return s, nil
+}
+
+// parseFrame reads "+1.001 offer from 192.168.92.2".
+func parseFrame(line string) (frameLine, error) {
+	words := strings.Fields(line)
+	if len(words) != 2 && (len(words) != 4 || words[2] != "from") {
+		return frameLine{}, fmt.Errorf("%q is not a frame", line)
+	}
+	seconds, err := strconv.ParseFloat(words[0], 64)
+	if err != nil || seconds < 0 || !strings.HasPrefix(words[0], "+") {
+		return frameLine{}, fmt.Errorf("%q does not begin with a time such as +1.000", line)
+	}
+	if _, ok := messages[words[1]]; !ok {
+		return frameLine{}, fmt.Errorf("%q is no DHCP message a fixture knows", words[1])
+	}
+	f := frameLine{at: time.Duration(seconds * float64(time.Second)), word: words[1]}
+	if len(words) == 4 {
+		f.from = words[3]
+	}
+	return f, nil
+}
+
+// An end is one end of a conversation.
+type end struct {
+	mac net.HardwareAddr
+	ip  netip.Addr
+}
+
+var (
+	everyone = end{net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, netip.AddrFrom4([4]byte{255, 255, 255, 255})}
+	nobody   = netip.IPv4Unspecified()
+)
+
+// bytes is the frame on the wire, tagged when vlan is not 0.
+func (m message) bytes(guest, server end, vlan int) []byte {
+	src, dst, sport, dport := end{guest.mac, nobody}, server, uint16(68), uint16(67)
+	if m.reply {
+		src, dst, sport, dport = server, guest, 67, 68
+	} else if !m.broadcast {
+		src = guest
+	}
+	if m.broadcast {
+		dst = everyone
+	}
+	body := m.bootp(guest)
+	b := append(append([]byte{}, dst.mac...), src.mac...)
+	if vlan != 0 {
+		b = append(b, 0x81, 0x00, byte(vlan>>8), byte(vlan))
+	}
+	b = append(b, 0x08, 0x00)
+	b = append(b, ipv4(src.ip, dst.ip, 8+len(body))...)
+	b = binary.BigEndian.AppendUint16(b, sport)
+	b = binary.BigEndian.AppendUint16(b, dport)
+	b = append(b, byte((8+len(body))>>8), byte(8+len(body)), 0, 0) // no checksum: allowed for UDP over IPv4
+	return append(b, body...)
+}
+
+// ipv4 is the header in front of size bytes of payload.
+func ipv4(src, dst netip.Addr, size int) []byte {
+	h := []byte{0x45, 0, byte((20 + size) >> 8), byte(20 + size), 0, 0, 0, 0, 64, 17, 0, 0}
+	h = append(append(h, src.AsSlice()...), dst.AsSlice()...)
+	var sum uint32
+	for i := 0; i < len(h); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(h[i:]))
+	}
+	sum = sum>>16 + sum&0xffff
+	binary.BigEndian.PutUint16(h[10:], ^uint16(sum+sum>>16)) //nolint:gosec // the fold leaves 16 bits
+	return h
+}
+
+// bootp is the message itself (RFC 2131), 300 bytes as clients send it.
+func (m message) bootp(guest end) []byte {
+	b := make([]byte, 300)
+	b[0], b[1], b[2] = 1, 1, 6 // a request, over Ethernet
+	copy(b[4:], []byte{0x11, 0x5a, 0xa0, 0x7e})
+	if m.reply {
+		b[0] = 2
+		copy(b[16:], guest.ip.AsSlice())
+	}
+	copy(b[28:], guest.mac)
+	copy(b[236:], []byte{99, 130, 83, 99, 53, 1, m.kind, 255})
+	return b
+}
+
+// pcapHeader begins a capture of Ethernet frames with times in microseconds.
+var pcapHeader = []byte{
+	0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0,
+}
+
+// pcapRecord is one frame in a capture.
+func pcapRecord(at time.Time, frame []byte) []byte {
+	b := binary.LittleEndian.AppendUint32(nil, uint32(at.Unix())) //nolint:gosec // good until 2106
+	b = binary.LittleEndian.AppendUint32(b, uint32(at.Nanosecond()/1000))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(frame)))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(frame)))
+	return append(b, frame...)
+}

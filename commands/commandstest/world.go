@@ -1,0 +1,255 @@
+package commandstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"whybot/commands/capture"
+	"whybot/runners"
+)
+
+// A world is a fixture in motion: the nodes that are asked and listened to.
+// What the fixture should have said and does not is a complaint.
+type world struct {
+	f *Fixture
+
+	mu         sync.Mutex
+	counted    map[string]int // how often a node's counters were read
+	complaints []string
+	listening  chan struct{} // closed once every capture listens
+}
+
+func newWorld(f *Fixture) *world {
+	return &world{f: f, counted: map[string]int{}, listening: make(chan struct{})}
+}
+
+// latency is how long a node takes to answer, and between the clock probes.
+const latency = 20 * time.Millisecond
+
+// Run answers probes as the fixture says. The first reading of the counters
+// is made when all captures listen, so it sets the frames going.
+func (w *world) Run(ctx context.Context, nodeName string, probes []runners.Probe) ([]runners.Result, error) {
+	if name, down := w.f.down[nodeName]; down {
+		return nil, failure(kinds[name], nodeName, "connect")
+	}
+	after := w.count(nodeName, probes)
+	results := make([]runners.Result, 0, len(probes))
+	for _, p := range probes {
+		res := w.answer(nodeName, p, after)
+		results = append(results, res)
+		if p.Name == "clock-start" {
+			if err := wait(ctx, latency); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return results, wait(ctx, latency)
+}
+
+// count reports whether the packet stage is over for the node.
+func (w *world) count(nodeName string, probes []runners.Probe) (after bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range probes {
+		if p.Name != "clock-start" {
+			continue
+		}
+		if len(w.counted) == 0 {
+			close(w.listening)
+		}
+		w.counted[nodeName]++
+	}
+	return w.counted[nodeName] > 1
+}
+
+func (w *world) answer(nodeName string, p runners.Probe, after bool) runners.Result {
+	now := time.Now()
+	if p.Name == "clock-start" || p.Name == "clock-end" {
+		return runners.Result{Probe: p, Output: runners.Output{Stdout: fmt.Sprintf("%d.%09d\n", now.Unix(), now.Nanosecond()), At: now}}
+	}
+	r, ok, err := w.f.answer(nodeName, p.Name, after)
+	switch {
+	case err != nil || !ok:
+		w.complain("the fixture has no section probe/%s/%s (%v)", nodeName, p.Name, err)
+		return runners.Result{Probe: p, Err: failure(runners.Invalid, nodeName, p.Name)}
+	case r.fails != runners.Unknown:
+		return runners.Result{Probe: p, Err: failure(r.fails, nodeName, p.Name)}
+	}
+	r.output.At = now
+	return runners.Result{Probe: p, Output: r.output}
+}
+
+func (w *world) complain(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.complaints = append(w.complaints, fmt.Sprintf(format, args...))
+}
+
+func failure(kind runners.Kind, nodeName, op string) error {
+	return &runners.Error{Kind: kind, Runner: "ssh", Target: nodeName, Op: op}
+}
+
+// wait lets simulated time pass.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Capture plays the frames of a hop as a pcap stream.
+func (w *world) Capture(_ context.Context, nodeName string, spec runners.CaptureSpec) (io.ReadCloser, error) {
+	op := "capture on " + spec.Device
+	if name, down := w.f.down[nodeName]; down {
+		return nil, failure(kinds[name], nodeName, op)
+	}
+	s, ok := w.f.capture(nodeName, spec.Device)
+	if !ok {
+		w.complain("the fixture has no section capture/%s/%s", nodeName, spec.Device)
+		return nil, failure(runners.NotFound, nodeName, op)
+	}
+	if s.fails != "" {
+		return nil, failure(kinds[s.fails], nodeName, op)
+	}
+	vlan, err := w.tag(spec.Filter)
+	if err != nil {
+		w.complain("%s on %s: %v", op, nodeName, err)
+		return nil, failure(runners.Invalid, nodeName, op)
+	}
+	records, err := w.frames(s, vlan)
+	if err != nil {
+		w.complain("%s on %s: %v", op, nodeName, err)
+		return nil, failure(runners.Invalid, nodeName, op)
+	}
+	r, out := io.Pipe()
+	stop := make(chan struct{})
+	go w.play(out, records, stop)
+	return &stream{PipeReader: r, stop: stop}, nil
+}
+
+// tag is the VLAN that a capture's filter looks behind. Any other filter than
+// the guest's would show nothing.
+func (w *world) tag(filter string) (int, error) {
+	mac := w.f.cloud.first("port")["mac"]
+	network, err := w.f.cloud.network()
+	if err != nil {
+		return 0, err
+	}
+	for _, vlan := range []int{0, network.SegmentationID.Or(0)} {
+		if want, err := capture.Filter(mac, vlan); err == nil && want == filter {
+			return vlan, nil
+		}
+	}
+	return 0, fmt.Errorf("the filter %q does not select the guest's frames", filter)
+}
+
+// A record is a frame and when it is seen, since all captures listen.
+type record struct {
+	at    time.Duration
+	frame []byte
+}
+
+func (w *world) frames(s captureSection, vlan int) ([]record, error) {
+	guest, err := parseEnd(w.f.cloud.first("port"))
+	if err != nil {
+		return nil, err
+	}
+	records := make([]record, 0, len(s.frames))
+	for _, line := range s.frames {
+		server, err := w.server(line.from)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, record{line.at, messages[line.word].bytes(guest, server, vlan)})
+	}
+	return records, nil
+}
+
+// server is the DHCP server with an address, or the only one.
+func (w *world) server(address string) (end, error) {
+	all := w.f.cloud["dhcp"]
+	for _, words := range all {
+		if words["ip"] == address || address == "" && len(all) == 1 {
+			return parseEnd(words)
+		}
+	}
+	return end{}, fmt.Errorf("which of %d servers is %q?", len(all), address)
+}
+
+func parseEnd(w words) (end, error) {
+	mac, err := net.ParseMAC(w["mac"])
+	if err != nil {
+		return end{}, err
+	}
+	ip, err := netip.ParseAddr(w["ip"])
+	return end{mac, ip}, err
+}
+
+// play writes frames when their time has come, until the stream is closed.
+func (w *world) play(out *io.PipeWriter, records []record, stop <-chan struct{}) {
+	defer out.Close()
+	if _, err := out.Write(pcapHeader); err != nil {
+		return
+	}
+	select {
+	case <-w.listening:
+	case <-stop:
+		return
+	}
+	start := time.Now()
+	for _, r := range records {
+		t := time.NewTimer(time.Until(start.Add(r.at)))
+		select {
+		case <-t.C:
+		case <-stop:
+			t.Stop()
+			return
+		}
+		if _, err := out.Write(pcapRecord(start.Add(r.at), r.frame)); err != nil {
+			return
+		}
+	}
+	<-stop
+}
+
+// A stream is a capture that runs until it is closed.
+type stream struct {
+	*io.PipeReader
+	stop chan struct{}
+	once sync.Once
+}
+
+// Close ends the capture.
+func (s *stream) Close() error {
+	s.once.Do(func() { close(s.stop) })
+	return s.PipeReader.Close()
+}
+
+// errChange is what comes of a change: asking changes nothing.
+var errChange = errors.New("a question tried to change something")
+
+// Change refuses.
+func (w *world) Change(context.Context, string, []runners.Probe) ([]runners.Result, error) {
+	return nil, w.refuse()
+}
+
+// RemoveDHCPNetwork refuses.
+func (w *world) RemoveDHCPNetwork(context.Context, string, string) error { return w.refuse() }
+
+// AddDHCPNetwork refuses.
+func (w *world) AddDHCPNetwork(context.Context, string, string) error { return w.refuse() }
+
+func (w *world) refuse() error {
+	w.complain("%v", errChange)
+	return errChange
+}

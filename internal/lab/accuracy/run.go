@@ -1,0 +1,246 @@
+package accuracy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"whybot/internal/lab"
+)
+
+const (
+	caseTimeout = 10 * time.Minute
+	// A guest pauses for at most five seconds between two DISCOVERs, and a
+	// loaded machine may be slow.
+	leaseTimeout = 20 * time.Second
+)
+
+// A FixResult is what became of one offered fix.
+type FixResult struct {
+	Name, Class string
+	Cured       bool
+	Undone      bool
+	UndoOffered bool
+	// Problem says what went wrong; empty when nothing did.
+	Problem string
+}
+
+// A Result is what became of one fault or decoy.
+type Result struct {
+	Fault  lab.Fault
+	Answer Answer
+	Grade  Grade
+	Fixes  []FixResult
+	// Problem is why there is no answer; empty when there is one.
+	Problem string
+}
+
+// Quiet tells whether a decoy led to no claim and to no offer of a change.
+func (r Result) Quiet() bool {
+	return (r.Grade == Exact || r.Grade == Undecided) && len(r.Answer.Fixes) == 0
+}
+
+// Run measures the whybot binary with the faults, one after the other, and
+// says on progress what comes of each.
+func Run(ctx context.Context, binary string, faults []lab.Fault, progress io.Writer) ([]Result, error) {
+	var results []Result
+	for _, f := range faults {
+		r := runCase(ctx, binary, f)
+		if ctx.Err() != nil {
+			return results, context.Cause(ctx)
+		}
+		results = append(results, r)
+		if _, err := fmt.Fprintln(progress, r.line()); err != nil {
+			return results, err
+		}
+	}
+	return results, nil
+}
+
+func runCase(ctx context.Context, binary string, f lab.Fault) Result {
+	r := Result{Fault: f, Grade: Failed}
+	ctx, cancel := context.WithTimeoutCause(ctx, caseTimeout, errors.New("the case took too long"))
+	defer cancel()
+	l, err := lab.Up(ctx, f.Options)
+	if err != nil {
+		r.Problem = err.Error()
+		return r
+	}
+	if err := measure(ctx, l, binary, &r); err != nil {
+		r.Problem = err.Error()
+	}
+	if err := l.Close(); err != nil && r.Problem == "" { //nolint:contextcheck // a lab is taken down also when ctx has ended
+		r.Problem = err.Error()
+	}
+	return r
+}
+
+func measure(ctx context.Context, l *lab.Lab, binary string, r *Result) error {
+	if _, err := waitLease(ctx, l); err != nil {
+		return fmt.Errorf("before the fault: %w", err)
+	}
+	if err := r.Fault.Inject(ctx, l); err != nil {
+		return fmt.Errorf("inject: %w", err)
+	}
+	w := whybot{binary, l.Config()}
+	answer, err := w.ask(ctx)
+	if err != nil {
+		return err
+	}
+	r.Answer, r.Grade = answer, gradeAnswer(r.Fault, answer.Verdict)
+	if r.Fault.Decoy() {
+		return nil
+	}
+	tryFixes(ctx, l, w, r)
+	return nil
+}
+
+// tryFixes tries every offered run-time fix on the same fault. After one that
+// was undone exactly the fault is back by itself; after any other it is
+// injected again.
+func tryFixes(ctx context.Context, l *lab.Lab, w whybot, r *Result) {
+	offered := map[string]int{} // two nodes may need fixes of one name
+	for i, fix := range runtimeFixes(r.Answer) {
+		offered[fix.Name]++
+		nth := offered[fix.Name]
+		var err error
+		if i > 0 {
+			fix, err = r.offeredAgain(ctx, l, w, fix, nth)
+		}
+		result := FixResult{Name: fix.Name, Class: fix.Class}
+		if err != nil {
+			result.Problem = err.Error()
+		} else {
+			result = tryFix(ctx, l, w, fix)
+		}
+		if nth > 1 {
+			result.Name += fmt.Sprintf(" (%d)", nth)
+		}
+		r.Fixes = append(r.Fixes, result)
+		if result.Problem != "" {
+			return // what another fix does now would prove nothing
+		}
+	}
+}
+
+// invertible is the class of fixes whose undo restores everything.
+const invertible = "F1"
+
+// runtimeFixes are the offered fixes that change only what a reboot forgets.
+func runtimeFixes(a Answer) []Fix {
+	return slices.DeleteFunc(slices.Clone(a.Fixes), func(f Fix) bool { return f.Persistent })
+}
+
+// offeredAgain sees to it that the fault is back after the last fix, asks
+// again, and returns the fresh offer of a fix, the nth of its name.
+func (r *Result) offeredAgain(ctx context.Context, l *lab.Lab, w whybot, fix Fix, nth int) (Fix, error) {
+	if last := r.Fixes[len(r.Fixes)-1]; !last.Undone || last.Class != invertible {
+		// The fix took away all of the fault or some of it: start from a whole
+		// lab. What is healed already cannot be healed again, hence no error.
+		_ = r.Fault.Heal(ctx, l)
+		if err := r.Fault.Inject(ctx, l); err != nil {
+			return fix, fmt.Errorf("inject again: %w", err)
+		}
+	}
+	answer, err := w.ask(ctx)
+	if err != nil {
+		return fix, err
+	}
+	again := slices.DeleteFunc(runtimeFixes(answer), func(f Fix) bool { return f.Name != fix.Name })
+	if len(again) < nth {
+		return fix, fmt.Errorf("with the fault back after another fix, %s was not offered again", fix.Name)
+	}
+	return again[nth-1], nil
+}
+
+// tryFix applies a fix, sees whether the guest gets its address, undoes it, and
+// sees whether the fault is back.
+func tryFix(ctx context.Context, l *lab.Lab, w whybot, fix Fix) FixResult {
+	r := FixResult{Name: fix.Name, Class: fix.Class, UndoOffered: len(fix.Undo) > 0}
+	before, err := l.Snapshot(ctx)
+	if err != nil {
+		r.Problem = err.Error()
+		return r
+	}
+	if err := cure(ctx, l, w, fix); err != nil {
+		r.Problem = err.Error()
+		return r
+	}
+	r.Cured = true
+	if !r.UndoOffered {
+		return r
+	}
+	if err := undo(ctx, l, w, fix, before); err != nil {
+		r.Problem = err.Error()
+		return r
+	}
+	r.Undone = true
+	return r
+}
+
+func cure(ctx context.Context, l *lab.Lab, w whybot, fix Fix) error {
+	o, err := w.change(ctx, "apply", fix.ID)
+	if err != nil {
+		return err
+	}
+	if o.State != "verified" {
+		return fmt.Errorf("apply ended as %q, want verified", o.State)
+	}
+	ip, err := waitLease(ctx, l)
+	if err != nil {
+		return fmt.Errorf("apply says verified, and web-1 has no address: %w", err)
+	}
+	if want := l.VM(lab.Web1).Port.Address; ip != want {
+		return fmt.Errorf("apply says verified, and web-1 has %s instead of %s", ip, want)
+	}
+	return nil
+}
+
+// undo takes a fix back. After one that is exactly invertible (F1) every rule
+// and device must be as before and the guest must ask in vain again; one that
+// restores a service (F2) need not kill it again.
+func undo(ctx context.Context, l *lab.Lab, w whybot, fix Fix, before string) error {
+	o, err := w.change(ctx, "undo", fix.ID)
+	if err != nil {
+		return err
+	}
+	if o.State != "undone" {
+		return fmt.Errorf("undo ended as %q, want undone", o.State)
+	}
+	if fix.Class != invertible {
+		return nil
+	}
+	after, err := l.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	if after != before {
+		return fmt.Errorf("undo did not restore the nodes: %s", firstDifference(before, after))
+	}
+	return asksInVain(ctx, l)
+}
+
+func asksInVain(ctx context.Context, l *lab.Lab) error {
+	vm := l.VM(lab.Web1)
+	ctx, cancel := context.WithTimeoutCause(ctx, leaseTimeout, errors.New("the guest neither got an address nor gave up"))
+	defer cancel()
+	if err := vm.Renew(ctx); err != nil {
+		return err
+	}
+	if err := vm.WaitVerdict(ctx); err != nil {
+		return err
+	}
+	if ip, ok := vm.Lease(); ok {
+		return fmt.Errorf("after the undo web-1 gets %s: the fault did not come back", ip)
+	}
+	return nil
+}
+
+func waitLease(ctx context.Context, l *lab.Lab) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, leaseTimeout, fmt.Errorf("no lease within %s", leaseTimeout))
+	defer cancel()
+	return l.VM(lab.Web1).WaitLease(ctx)
+}

@@ -1,0 +1,100 @@
+package lab
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"whybot/internal/cloudfake"
+)
+
+// CloudName is the lab's cloud in its clouds.yaml; an administrator's login.
+const CloudName = "whylab"
+
+const (
+	projectID = "d8bee0a7879c4c80839a5136e5a1be48"
+	groupID   = "06025aae-a7de-434c-a451-0d6d5dc6d2b0"
+)
+
+// newModel is what OpenStack knows about the plan.
+func newModel(p plan) cloudfake.Model {
+	m := cloudfake.Model{Projects: []cloudfake.Project{{ID: projectID, Name: "payments"}}}
+	for _, n := range p.networks {
+		addNetwork(&m, n)
+	}
+	for _, g := range p.guests {
+		m.Servers = append(m.Servers, cloudfake.Server{ID: g.ServerID, Name: g.Name, ProjectID: projectID, Host: g.Port.Machine})
+		port := modelPort(g.Port)
+		port.DeviceID, port.DeviceOwner, port.SecurityGroups = g.ServerID, "compute:nova", []string{groupID}
+		m.Ports = append(m.Ports, port)
+	}
+	for _, d := range p.dhcpPorts {
+		port := modelPort(d)
+		port.DeviceID, port.DeviceOwner, port.NoPortSecurity = "dhcp"+d.ID+"-"+d.Network.ID, "network:dhcp", true
+		m.Ports = append(m.Ports, port)
+		m.DHCPBindings = append(m.DHCPBindings, cloudfake.DHCPBinding{AgentID: DHCPAgentID(d.Machine), NetworkID: d.Network.ID})
+	}
+	for _, name := range p.machines {
+		addAgents(&m, p, name)
+	}
+	return m
+}
+
+func addNetwork(m *cloudfake.Model, n Network) {
+	kind := "vlan"
+	if n.VLAN == 0 {
+		kind = "flat"
+	}
+	m.Networks = append(m.Networks, cloudfake.Network{
+		ID: n.ID, Name: n.Name, ProjectID: projectID, Type: kind, PhysicalNet: n.PhysNet, SegmentationID: n.VLAN,
+	})
+	m.Subnets = append(m.Subnets, cloudfake.Subnet{
+		ID: n.SubnetID, Name: n.Name + "-v4", NetworkID: n.ID, ProjectID: projectID,
+		CIDR: n.Prefix + ".0/24", GatewayIP: n.Prefix + ".1", Nameservers: []string{"10.30.0.53"},
+	})
+}
+
+func modelPort(p Port) cloudfake.Port {
+	return cloudfake.Port{
+		ID: p.ID, NetworkID: p.Network.ID, ProjectID: projectID, MAC: p.MAC, HostID: p.Machine,
+		FixedIPs: []cloudfake.FixedIP{{SubnetID: p.Network.SubnetID, Address: p.Address}},
+	}
+}
+
+func addAgents(m *cloudfake.Model, p plan, machine string) {
+	mappings := map[string]string{}
+	for _, physnet := range p.physnets() {
+		mappings[physnet] = nics[physnet]
+	}
+	m.Agents = append(m.Agents, cloudfake.Agent{
+		ID: agentID(1, machine), Type: "Linux bridge agent", Host: machine,
+		Binary: "neutron-linuxbridge-agent", InterfaceMappings: mappings,
+	})
+	if len(p.dhcpPortsOf(machine)) > 0 {
+		m.Agents = append(m.Agents, cloudfake.Agent{ID: DHCPAgentID(machine), Type: "DHCP agent", Host: machine, Binary: "neutron-dhcp-agent"})
+	}
+}
+
+// DHCPAgentID returns the id of the DHCP agent on a controller.
+func DHCPAgentID(machine string) string { return agentID(2, machine) }
+
+func agentID(kind int, machine string) string {
+	return fmt.Sprintf("a%d4e7c2b-58d1-4f36-9b0a-7c8d9e0f1a%02d", kind, machineNumber(machine))
+}
+
+// serveCloud starts the API and writes what a client needs to find it.
+func (l *Lab) serveCloud() error {
+	if err := l.Cloud.Serve(""); err != nil {
+		return err
+	}
+	clouds, err := l.Cloud.WriteCloudsYAML(l.Dir, CloudName, "admin")
+	if err != nil {
+		return err
+	}
+	config := fmt.Sprintf("openstack:\n  cloud: %s\n  clouds_file: %s\nssh:\n  config_file: %s\nstore:\n  path: %s\n",
+		CloudName, clouds, filepath.Join(l.Dir, "ssh_config"), filepath.Join(l.Dir, "whybot.db"))
+	return os.WriteFile(l.Config(), []byte(config), 0o600)
+}
+
+// Config returns the path of a whybot.yaml for this lab.
+func (l *Lab) Config() string { return filepath.Join(l.Dir, "whybot.yaml") }

@@ -1,0 +1,58 @@
+#!/bin/sh
+# What neutron-dhcp-agent does: dhcp-agent enable|disable NETWORK, dhcp-agent sync.
+# What Neutron would tell it is in /usr/lib/whylab/dhcp/NETWORK; what it made of
+# that is in /var/lib/neutron/dhcp/NETWORK, as on a real node.
+set -eu
+neutron=/usr/lib/whylab/dhcp
+state=/var/lib/neutron/dhcp
+
+kill_dnsmasq() { # NETWORK
+	[ -s "$state/$1/pid" ] || return 0
+	pid=$(cat "$state/$1/pid")
+	grep -qs -- "$1" "/proc/$pid/cmdline" || return 0 # the number is somebody else's by now
+	kill -KILL "$pid"
+	while [ -e "/proc/$pid" ]; do sleep 0.02; done
+}
+
+plug() { # NETWORK PORT MAC ADDRESS BRIDGE
+	ns=qdhcp-$1 device=$(printf 'ns-%.11s' "$2") tap=$(printf 'tap%.11s' "$2")
+	if [ ! -e "/run/netns/$ns" ]; then
+		ip netns add "$ns"
+		ip -n "$ns" link set lo up
+	fi
+	[ -e "/sys/class/net/$tap" ] || ip link add "$tap" type veth peer name "$device" address "$3" netns "$ns"
+	# Neutron fills in the checksum of replies with an iptables rule in the
+	# namespace; not to leave it to the card comes to the same.
+	ip netns exec "$ns" ethtool -K "$device" tx off >/dev/null
+	ip -n "$ns" addr replace "$4/24" dev "$device"
+	ip -n "$ns" link set "$device" up
+	ip link set "$tap" master "$5" up
+}
+
+enable() { # NETWORK
+	read -r port mac address bridge subnet range <"$neutron/$1/port"
+	plug "$1" "$port" "$mac" "$address" "$bridge"
+	kill_dnsmasq "$1"
+	mkdir -p "$state/$1"
+	cp "$neutron/$1/host" "$neutron/$1/addn_hosts" "$neutron/$1/opts" "$state/$1/"
+	printf 'ns-%.11s' "$port" >"$state/$1/interface"
+	[ -e "$state/$1/leases" ] || : >"$state/$1/leases"
+	ip netns exec "qdhcp-$1" dnsmasq --no-hosts --no-resolv --pid-file="$state/$1/pid" \
+		--dhcp-hostsfile="$state/$1/host" --addn-hosts="$state/$1/addn_hosts" \
+		--dhcp-optsfile="$state/$1/opts" --dhcp-leasefile="$state/$1/leases" \
+		--dhcp-match=set:ipxe,175 --dhcp-userclass=set:ipxe6,iPXE --local-service --bind-dynamic \
+		--dhcp-range="set:subnet-$subnet,$range,static,255.255.255.0,86400s" \
+		--dhcp-option-force=option:mtu,1500 --dhcp-lease-max=256 --conf-file=/dev/null --domain=openstacklocal
+}
+
+disable() { # NETWORK
+	kill_dnsmasq "$1"
+	[ ! -e "/run/netns/qdhcp-$1" ] || ip netns del "qdhcp-$1"
+	rm -rf "${state:?}/$1"
+}
+
+case $1 in
+enable) enable "$2" ;;
+disable) disable "$2" ;;
+sync) for d in "$neutron"/*/; do [ ! -e "$d/port" ] || enable "$(basename "$d")"; done ;;
+esac

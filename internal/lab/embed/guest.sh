@@ -1,0 +1,34 @@
+#!/bin/sh
+# pid 1 of a guest: guest.sh DIRECTORY NAME. It takes orders, one a line, from a
+# pipe that the lab's owner holds and answers each with "ok"; when the pipe
+# closes it ends, and the kernel takes the DHCP client along.
+directory=$1 name=$2
+export LEASE="$directory/lease" KEEP=
+exec 2>>"$directory/log"
+# 3 DISCOVERs 2 s apart, a pause of 3 s, and again
+ask="busybox udhcpc -f -i eth0 -t 3 -T 2 -A 3 -x hostname:$name -s $directory/udhcpc.sh"
+client=''
+start() { # COMMAND: a process group of its own
+	setsid sh -c "$1" </dev/null >>"$directory/log" 2>&1 &
+	client=$!
+}
+echo ok
+while read -r order; do
+	case $order in
+	ask) start "exec $ask" ;;
+	ask-often) KEEP=1 start "while :; do $ask -q; sleep 3; done" ;;
+	stop)
+		if [ -n "$client" ]; then
+			kill -- "-$client" || kill "$client" # not yet a group of its own
+			wait "$client"
+		fi
+		client=''
+		;;
+	forget)
+		rm -f "$LEASE"
+		ip addr flush dev eth0
+		: >"$directory/log"
+		;;
+	esac
+	echo ok
+done

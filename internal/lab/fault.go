@@ -1,0 +1,141 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// A Want is what whybot should say about a fault. An empty field is not
+// compared.
+type Want struct {
+	State    string // proven; healthy marks a decoy
+	Cause    string // catalogue id
+	FromNode string
+	// FromDevice is the last hop that sees the packet.
+	FromDevice string
+	ToNode     string
+	// ToDevice is the first hop that does not.
+	ToDevice  string
+	Direction string // request or reply
+}
+
+// A Fault breaks a healthy lab in one way, or, as a decoy, makes it look broken
+// while it works.
+type Fault struct {
+	ID      string // catalogue id; of a decoy, the id it looks like
+	Variant string
+	Doc     string
+	// Options are what the lab must be made with.
+	Options Options
+	// Inject breaks the lab and leaves web-1 as an operator would find it: a
+	// faulty lab's web-1 has no address, a decoy's has one and asks for it
+	// again every few seconds.
+	Inject func(context.Context, *Lab) error
+	// Heal takes the fault away; web-1 then gets its address by itself.
+	Heal func(context.Context, *Lab) error
+	Want Want
+	// Also are other catalogue ids whose predicates, as the catalogue words
+	// them, hold as well: an answer with one of them is not wrong.
+	Also []string
+}
+
+// Name is ID/Variant.
+func (f Fault) Name() string { return f.ID + "/" + f.Variant }
+
+// Decoy tells whether DHCP works in spite of the fault.
+func (f Fault) Decoy() bool { return f.Want.State == healthy }
+
+const (
+	proven  = "proven"
+	healthy = "healthy"
+	request = "request"
+	reply   = "reply"
+)
+
+// Faults returns every fault and decoy, in the order of their ids, decoys last.
+func Faults() []Fault {
+	return slices.Concat(dhcp01(), dhcp02(), dhcp09(), dhcp10(), dhcp16(), dhcp17(), dhcp18(), dhcp42(), decoys())
+}
+
+// FindFaults returns the faults with the name ID/VARIANT or with the ID.
+func FindFaults(name string) ([]Fault, error) {
+	found := slices.DeleteFunc(Faults(), func(f Fault) bool { return f.Name() != name && f.ID != name })
+	if len(found) == 0 {
+		return nil, fmt.Errorf("lab: no fault %q; whylab faults lists them", name)
+	}
+	return found, nil
+}
+
+// A change is something done on one machine by a shell script; its $1, $2, ...
+// are args.
+type change struct {
+	machine string
+	script  string
+	args    []string
+}
+
+func on(machine, script string, args ...string) change { return change{machine, script, args} }
+
+func (c change) do(ctx context.Context, l *Lab) error {
+	m := l.Machine(c.machine)
+	if m == nil {
+		return fmt.Errorf("lab: this lab has no %s", c.machine)
+	}
+	_, err := m.Sh(ctx, c.script, c.args...)
+	return err
+}
+
+// broken makes an Inject of changes after which web-1 asks in vain.
+func broken(changes ...change) func(context.Context, *Lab) error {
+	return func(ctx context.Context, l *Lab) error {
+		if err := all(ctx, l, changes); err != nil {
+			return err
+		}
+		return l.VM(Web1).Renew(ctx)
+	}
+}
+
+// harmless makes an Inject of changes in spite of which web-1 gets its address.
+func harmless(changes ...change) func(context.Context, *Lab) error {
+	return func(ctx context.Context, l *Lab) error {
+		if err := all(ctx, l, changes); err != nil {
+			return err
+		}
+		if err := l.VM(Web1).Renew(ctx); err != nil {
+			return err
+		}
+		if _, err := l.VM(Web1).WaitLease(ctx); err != nil {
+			return err
+		}
+		return l.VM(Web1).AskOften(ctx)
+	}
+}
+
+// healed makes a Heal of changes.
+func healed(changes ...change) func(context.Context, *Lab) error {
+	return func(ctx context.Context, l *Lab) error { return all(ctx, l, changes) }
+}
+
+func all(ctx context.Context, l *Lab, changes []change) error {
+	var errs []error
+	for _, c := range changes {
+		errs = append(errs, c.do(ctx, l))
+	}
+	return errors.Join(errs...)
+}
+
+// Devices that the faults are about.
+var (
+	webTap    = TapName("3d1c2f4a-0b6e-4c8d-9e7f-a1b2c3d4e5f6")
+	dbTap     = TapName("7c25e8f1-3a94-4b6d-a1c8-f0e9d8c7b6a5")
+	dhcpTap   = TapName(dhcpPortIDs[0][Controller01])
+	webBridge = paymentsNet.Bridge()
+	webSub    = paymentsNet.Uplink()
+	dbBridge  = paymentsDBNet.Bridge()
+	dbSub     = paymentsDBNet.Uplink()
+)
+
+// restartAgent is the cure-all for wiring and chains.
+const restartAgent = "systemctl restart neutron-linuxbridge-agent"

@@ -1,0 +1,118 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+)
+
+// A Distro says where the machines keep their firewall rules.
+type Distro string
+
+// Distros.
+const (
+	RHEL   Distro = "rhel"   // /etc/sysconfig/iptables, unit iptables
+	Debian Distro = "debian" // /etc/iptables/rules.v4, unit netfilter-persistent
+)
+
+// A Backend is the kernel interface that the machines' iptables speaks.
+type Backend string
+
+// Backends.
+const (
+	NFT    Backend = "iptables-nft"
+	Legacy Backend = "iptables-legacy"
+)
+
+// A Style says how Neutron accepts trusted (DHCP) ports.
+type Style string
+
+// Styles.
+const (
+	NewStyle Style = "new" // both directions: Neutron 13 and later
+	OldStyle Style = "old" // only --physdev-out: Neutron 12, LP#1762736
+)
+
+// Options say what lab to make. The zero value is a healthy cloud with one
+// controller, RHEL paths, iptables-nft and a recent Neutron.
+type Options struct {
+	Distro           Distro  // RHEL when empty
+	Backend          Backend // NFT when empty
+	Style            Style   // NewStyle when empty
+	SecondController bool    // a second node that serves DHCP
+	Flat             bool    // a flat network on physnet2 with the guest flat-1
+	// User is the login in the written ssh_config: root when empty, or
+	// whyprobe (sudo for what whybot needs), or nosudo.
+	User string
+	// Parent is the directory that holds the labs' directories; /run/whylab
+	// when empty. Sweep must be given the same one.
+	Parent string
+	// Log receives what the lab does; nil is silence.
+	Log *slog.Logger
+}
+
+// DefaultParent is where labs live when Options.Parent is empty.
+const DefaultParent = "/run/whylab"
+
+// users are the logins of every machine.
+var users = []string{"root", "whyprobe", "nosudo"}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Distro == "" {
+		o.Distro = RHEL
+	}
+	if o.Backend == "" {
+		o.Backend = NFT
+	}
+	if o.Style == "" {
+		o.Style = NewStyle
+	}
+	if o.User == "" {
+		o.User = "root"
+	}
+	if o.Parent == "" {
+		o.Parent = DefaultParent
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o, errors.Join(
+		oneOf("distro", o.Distro, RHEL, Debian),
+		oneOf("backend", o.Backend, NFT, Legacy),
+		oneOf("style", o.Style, NewStyle, OldStyle),
+		oneOf("user", o.User, users...),
+		rootOnly(),
+	)
+}
+
+func oneOf[T ~string](what string, got T, allowed ...T) error {
+	if slices.Contains(allowed, got) {
+		return nil
+	}
+	return fmt.Errorf("lab: %s %q is not one of %q", what, got, allowed)
+}
+
+func rootOnly() error {
+	if os.Geteuid() != 0 {
+		return errors.New("lab: needs root: it makes namespaces, mounts and devices")
+	}
+	return nil
+}
+
+// rulesFile is where the distribution keeps the rules that survive a reboot.
+func (o Options) rulesFile() string {
+	if o.Distro == Debian {
+		return "/etc/iptables/rules.v4"
+	}
+	return "/etc/sysconfig/iptables"
+}
+
+// systemLog is the distribution's system log.
+func (o Options) systemLog() string {
+	if o.Distro == Debian {
+		return "/var/log/syslog"
+	}
+	return "/var/log/messages"
+}
