@@ -11,7 +11,7 @@ fmt: $(LINT) ; $(LINT) fmt
 fuzz: ; scripts/fuzz.sh
 bench: ; go test -run '^$$' -bench . -benchmem ./...
 demo: ; go run . demo --script
-demo-lab: ; go run . demo --script --lab
+demo-lab: build ; go run ./internal/lab/cmd/demolab -whybot bin/whybot
 accuracy: build ; go run ./internal/lab/cmd/accuracy -whybot bin/whybot
 image: ; docker build -t whybot .
 ci: ; .ci/run

@@ -127,8 +127,9 @@ func cureOf(r runners.Result) string {
 		return "install " + r.Probe.Argv[0]
 	case runners.Sudo:
 		return "allow it in sudoers, or log in as root"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // maxSkew is how far a node's clock may be off before its captures and logs

@@ -75,7 +75,7 @@ func (e environment) fixArgs() (fixArgs, error) {
 		return args, err
 	}
 	if len(words) != 2 {
-		return args, usageError{errors.New("fix needs a verb and an id: whybot fix show|apply|undo|decline fx-...")}
+		return args, usageError{errors.New("fix needs a verb and an id, as in: whybot fix show|apply|undo|decline ID")}
 	}
 	args.verb, args.id = words[0], words[1]
 	switch args.verb {

@@ -44,15 +44,15 @@ func (e environment) timeline(ctx context.Context) error {
 	}
 	defer a.close()
 	text := strings.Join(words, " ")
-	switch {
-	case text == "verify":
+	switch text {
+	case "verify":
 		n, err := a.store.VerifyChain(ctx)
 		if err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(e.out, "%d events, every hash and link is right\n", n)
 		return err
-	case text == "":
+	case "":
 		return e.listIncidents(ctx, a, args)
 	}
 	return e.listEvents(ctx, a, args, text)

@@ -21,7 +21,7 @@ func (b *Bot) Announce(ctx context.Context, settled []commands.Proposal) {
 			b.log.Error("recovered fix not shown", slog.String("proposal", p.ID), slog.Any("error", err))
 			continue
 		}
-		b.drawn(inc.ID, b.drawRoot(ctx, inc.Thread, inc.ID, ""))
+		b.drawn(inc.ID, b.drawRoot(ctx, inc.Thread, inc.ID))
 		b.reply(ctx, inc.Thread, outcomeLine(inc, commands.Outcome{Proposal: p}))
 	}
 }

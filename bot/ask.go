@@ -81,7 +81,7 @@ func (b *Bot) answer(ctx context.Context, a asked, q commands.Question) {
 	root, err := b.out.postRoot(ctx, a.from.channel, a.parent, a.key, looking(q, a.who, ""))
 	if err != nil {
 		b.log.Warn("root message not posted", slog.String("channel", a.from.channel), slog.Any("error", err))
-		out, cancel := ending(ctx)
+		out, cancel := b.ending(ctx)
 		defer cancel()
 		b.out.whisper(out, a.from, simple(noRoot(err)))
 		return
@@ -95,7 +95,7 @@ func (b *Bot) answer(ctx context.Context, a asked, q commands.Question) {
 	})
 	p.stop()
 	stopped := ctx.Err() != nil
-	ctx, cancel := ending(ctx)
+	ctx, cancel := b.ending(ctx)
 	defer cancel()
 	if err != nil {
 		b.noAnswer(ctx, a, commands.Incident{ID: answer.Incident, Question: q, Asker: a.who, Thread: thread}, err, stopped)
@@ -144,7 +144,7 @@ func (b *Bot) noAnswer(ctx context.Context, a asked, inc commands.Incident, err 
 // show draws the verdict and posts the evidence into the thread.
 func (b *Bot) show(ctx context.Context, a asked, thread commands.Thread, answer commands.Answer) {
 	b.facts.keep(answer.Incident, answer)
-	if err := b.drawRoot(ctx, thread, answer.Incident, ""); err != nil {
+	if err := b.drawRoot(ctx, thread, answer.Incident); err != nil {
 		b.drawn(answer.Incident, err)
 		// The store may be unreadable while the answer is at hand.
 		inc := commands.Incident{ID: answer.Incident, Question: answer.Question, Asker: a.who, Verdict: &answer.Verdict, Thread: thread}

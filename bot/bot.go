@@ -17,7 +17,8 @@ import (
 
 const (
 	ackFlush  = 300 * time.Millisecond // for acknowledgements that are on their way out
-	lastWords = 10 * time.Second       // for answers that are on their way out
+	lastWords = 10 * time.Second       // for answers that are on their way out at the end
+	showTime  = 2 * time.Minute        // for all that is shown of one answer
 	hello     = 30 * time.Second       // the longest wait between two tries to reach Slack at the start
 )
 
@@ -36,7 +37,9 @@ type Bot struct {
 	locks   locks
 	facts   facts
 	me      atomic.Pointer[slack.AuthTestResponse]
-	closed  atomic.Bool // nothing new is taken
+	closed  atomic.Bool     // nothing new is taken
+	last    context.Context //nolint:containedctx // what is shown while Run ends outlives the work it is about
+	hush    context.CancelFunc
 	closers []func()
 }
 
@@ -48,7 +51,8 @@ func New(o Options) (*Bot, error) {
 	}
 	client := newHTTPClient()
 	b := &Bot{o: o, log: o.Log, api: newAPI(o.BotToken, "", o.APIURL, client), limits: newThrottle(o.Now)}
-	b.closers = append(b.closers, client.CloseIdleConnections, o.Authorizer.Close)
+	b.last, b.hush = context.WithCancel(context.Background())
+	b.closers = append(b.closers, b.hush, client.CloseIdleConnections, o.Authorizer.Close)
 	b.out = newSender(b.api, o.APIURL, o.Log)
 	b.intake = newIntake(o.Deliveries, o.Workers, o.Log, b.busy)
 	b.hook = &webhook{b}
@@ -95,7 +99,7 @@ func (b *Bot) Run(ctx context.Context) error {
 		b.closed.Store(true)
 		b.intake.end(askLane, errStopped)
 		settled()
-		_ = wait(living, ackFlush) //nolint:errcheck // living is not done
+		_ = wait(living, ackFlush)
 		stop(errStopped)
 		err = <-ended
 	case err = <-ended:
@@ -154,9 +158,22 @@ func (b *Bot) drain() {
 	case <-timer.C:
 		b.log.Warn("fixes are still being applied; ending them")
 		b.intake.end(fixLane, errStopped)
-		<-idle
+		b.lastWords(idle)
 	}
 	b.intake.end(fixLane, errStopped)
+}
+
+// lastWords gives what is still being shown a moment, and waits for the rest,
+// which has been told to end.
+func (b *Bot) lastWords(idle <-chan struct{}) {
+	timer := time.NewTimer(lastWords)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-timer.C:
+		b.hush()
+		<-idle
+	}
 }
 
 // introduce learns who the bot is. It tries until Slack answers.
@@ -183,14 +200,18 @@ func (b *Bot) introduce(ctx context.Context) error {
 
 // busy answers what there was no room for.
 func (b *Bot) busy(ctx context.Context, to place) {
+	ctx, cancel := b.ending(ctx)
+	defer cancel()
 	b.out.whisper(ctx, to, simple("whybot is busy with other questions. Ask again in a moment."))
 }
 
-// ending returns a context in which an answer can still be shown although ctx
-// is done.
-func ending(ctx context.Context) (context.Context, context.CancelFunc) {
-	if ctx.Err() == nil {
-		return context.WithCancel(ctx)
+// ending returns a context for what is still to be shown when the work under
+// ctx is over, be it because ctx is done. It ends with the bot's last words.
+func (b *Bot) ending(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), showTime)
+	stop := context.AfterFunc(b.last, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
 	}
-	return context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 }

@@ -101,7 +101,7 @@ func (b *Bot) change(ctx context.Context, c click, p commands.Proposal, inc comm
 	})
 	outcome, err := do(ctx, p.ID, c.who, func(line commands.Progress) { progress.say(line.Text) })
 	progress.stop()
-	ctx, cancel := ending(ctx)
+	ctx, cancel := b.ending(ctx)
 	defer cancel()
 	if err != nil {
 		b.whisperError(ctx, c, err)
@@ -110,7 +110,7 @@ func (b *Bot) change(ctx context.Context, c click, p commands.Proposal, inc comm
 	if commands.CodeOf(err) == commands.CodeDenied && err != nil && now.State == p.State {
 		return // nothing has changed
 	}
-	b.drawn(inc.ID, b.drawRoot(ctx, inc.Thread, inc.ID, ""))
+	b.drawn(inc.ID, b.drawRoot(ctx, inc.Thread, inc.ID))
 	if c.ts != inc.Thread.Root {
 		b.strip(ctx, c)
 	}
@@ -164,7 +164,7 @@ func (b *Bot) decline(ctx context.Context, c click, inc commands.Incident) {
 	if commands.CodeOf(first) == commands.CodeDenied && first != nil && done == 0 {
 		return
 	}
-	b.drawn(inc.ID, b.drawRoot(ctx, inc.Thread, inc.ID, ""))
+	b.drawn(inc.ID, b.drawRoot(ctx, inc.Thread, inc.ID))
 	if done > 0 {
 		m := message{text: notice("Declined: " + inc.ID)}
 		m.add(newRich(nil).bold("Declined").text(" by ").person(c.who).text(". " + count(done, "fix is", "fixes are") + " off the table; ask again for a fresh one.").done())

@@ -24,8 +24,8 @@ func (b *Bot) load(ctx context.Context, id string) (picture, error) {
 
 // drawRoot brings the root message of an incident up to what the store says.
 // Whoever draws last has read last: reading and drawing are under one lock.
-func (b *Bot) drawRoot(ctx context.Context, thread commands.Thread, id, working string) error {
-	return b.redraw(ctx, thread, id, working, b.out.update)
+func (b *Bot) drawRoot(ctx context.Context, thread commands.Thread, id string) error {
+	return b.redraw(ctx, thread, id, "", b.out.update)
 }
 
 // drawProgress is drawRoot for what may be skipped.

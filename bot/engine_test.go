@@ -2,6 +2,7 @@ package bot_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -55,7 +56,8 @@ func (e *scripted) Ask(ctx context.Context, who commands.Actor, q commands.Quest
 	tell("looking for " + q.Subjects["vm"] + " in OpenStack")
 	if e.during != nil {
 		if err := e.during(ctx, tell); err != nil {
-			return commands.Answer{Incident: inc.ID, Question: q}, err
+			failed := commands.Event{Incident: inc.ID, Kind: commands.EventFailed, At: e.now(), Text: commands.Public(err)}
+			return commands.Answer{Incident: inc.ID, Question: q}, errors.Join(err, e.memory.Append(context.WithoutCancel(ctx), failed))
 		}
 	}
 	a := copied(e.answer)

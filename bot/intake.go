@@ -41,20 +41,26 @@ type intake struct {
 
 	refusing chan struct{} // holds one for each request that is told so
 	running  sync.WaitGroup
-	lanes    [laneCount]struct {
-		queue   chan struct{}   // holds one for each request that waits or works
-		workers chan struct{}   // holds one for each request that works
-		ctx     context.Context //nolint:containedctx // the life of the lane's work, longer than that of the delivery
-		cancel  context.CancelCauseFunc
-	}
+	lanes    [laneCount]*track
+}
+
+// track is one lane.
+type track struct {
+	queue   chan struct{}   // holds one for each request that waits or works
+	workers chan struct{}   // holds one for each request that works
+	ctx     context.Context //nolint:containedctx // the life of the lane's work, longer than that of the delivery
+	cancel  context.CancelCauseFunc
+}
+
+func newTrack(workers int) *track {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	return &track{queue: make(chan struct{}, workers*(1+queueOver)), workers: make(chan struct{}, workers), ctx: ctx, cancel: cancel}
 }
 
 func newIntake(d commands.Deliveries, workers int, log *slog.Logger, busy func(context.Context, place)) *intake {
 	in := &intake{deliveries: d, log: log, busy: busy, refusing: make(chan struct{}, workers)}
 	for i := range in.lanes {
-		l := &in.lanes[i]
-		l.queue, l.workers = make(chan struct{}, workers*(1+queueOver)), make(chan struct{}, workers)
-		l.ctx, l.cancel = context.WithCancelCause(context.Background())
+		in.lanes[i] = newTrack(workers)
 	}
 	return in
 }
@@ -75,7 +81,7 @@ func (in *intake) record(ctx context.Context, r *request) (first bool, err error
 // start lets an acknowledged request work when a worker is free. It returns at
 // once.
 func (in *intake) start(r *request) {
-	l := &in.lanes[r.lane]
+	l := in.lanes[r.lane]
 	select {
 	case l.queue <- struct{}{}:
 	default:
@@ -87,9 +93,7 @@ func (in *intake) start(r *request) {
 		select {
 		case l.workers <- struct{}{}:
 		case <-l.ctx.Done():
-			ctx, cancel := ending(l.ctx)
-			defer cancel()
-			in.guarded(ctx, func(ctx context.Context) { in.busy(ctx, r.from) })
+			in.guarded(l.ctx, func(ctx context.Context) { in.busy(ctx, r.from) })
 			return
 		}
 		defer func() { <-l.workers }()

@@ -128,7 +128,11 @@ func (f *fixture) start() {
 		}
 		stopped = true
 		cancel()
-		return <-ended
+		err := <-ended
+		if err == nil {
+			err = f.WaitSockets(f.soon(), 0)
+		}
+		return err
 	}
 	f.t.Cleanup(func() {
 		if err := f.halt(); err != nil {
@@ -140,6 +144,18 @@ func (f *fixture) start() {
 			f.t.Fatal(err)
 		}
 	}
+}
+
+// logged waits until the log has a line that says this.
+func (f *fixture) logged(text string) {
+	f.t.Helper()
+	for range 1000 {
+		if strings.Contains(f.logs.String(), text) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	f.t.Fatalf("not logged: %q", text)
 }
 
 func (f *fixture) restart() {
@@ -169,9 +185,9 @@ func (f *fixture) done(d *slackfake.Delivery, err error) *slackfake.Delivery {
 	return d
 }
 
-func (f *fixture) why(text string) *slackfake.Delivery {
+func (f *fixture) why(text string) {
 	f.t.Helper()
-	return f.done(f.Slash(slackfake.UserOperator, slackfake.ChannelOps, "/why", text))
+	f.done(f.Slash(slackfake.UserOperator, slackfake.ChannelOps, "/why", text))
 }
 
 // shows waits for a message in the channel that shows all of words.
@@ -230,9 +246,9 @@ func (f *fixture) answered() slackfake.Message {
 	return root
 }
 
-func (f *fixture) press(user, ts, button string, o ...slackfake.ClickOption) *slackfake.Delivery {
+func (f *fixture) press(user, ts, button string, o ...slackfake.ClickOption) {
 	f.t.Helper()
-	return f.done(f.Click(user, slackfake.ChannelOps, ts, button, o...))
+	f.done(f.Click(user, slackfake.ChannelOps, ts, button, o...))
 }
 
 // count waits until the engine has been asked and has applied so often, and

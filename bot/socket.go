@@ -49,7 +49,8 @@ func (s *socketMode) serve(taking, living context.Context) error {
 	var all sync.WaitGroup
 	for _, c := range s.clients {
 		all.Go(func() {
-			if err := c.RunContext(living); err != nil && living.Err() == nil {
+			err := c.RunContext(living)
+			if living.Err() == nil {
 				stop(fmt.Errorf("socket mode: %w; check the app token, its scope connections:write, and that Socket Mode is on", err))
 			}
 		})
@@ -135,7 +136,7 @@ func (s *socketMode) translate(evt socketmode.Event) (envelope string, r *reques
 		var e struct {
 			EnvelopeID string `json:"envelope_id"`
 		}
-		_ = json.Unmarshal(bad.Message, &e) //nolint:errcheck // without an id there is nothing to acknowledge
+		_ = json.Unmarshal(bad.Message, &e) // without an id there is nothing to acknowledge
 		s.b.log.Warn("delivery not understood", slog.Any("error", bad.Cause))
 		return e.EnvelopeID, nil
 	}

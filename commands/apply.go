@@ -279,14 +279,14 @@ func (e *Engine) takeBack(ctx context.Context, steps []Step) error {
 func (e *Engine) afterFailure(ctx context.Context, p Proposal, cause error) Proposal {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.o.Static)
 	defer cancel()
-	state := e.Actual(ctx, p)
-	switch state {
+	switch e.Actual(ctx, p) {
 	case StepPending:
 		return e.settle(ctx, p, Failed, EventFailed, "Failed, nothing is changed: "+Public(cause))
 	case StepDone:
 		return e.settle(ctx, p, Applied, EventApplied, "Applied, though with an error: "+Public(cause))
+	default:
+		return e.settle(ctx, p, Undecided, EventFailed, "Failed half-way; look at "+p.Steps[0].Node+" by hand: "+Public(cause))
 	}
-	return e.settle(ctx, p, Undecided, EventFailed, "Failed half-way; look at "+p.Steps[0].Node+" by hand: "+Public(cause))
 }
 
 // Actual reads the real state of a proposal's steps: StepPending or StepDone

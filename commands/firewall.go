@@ -238,16 +238,16 @@ type Tally struct {
 	// Least and Most bound the times the guest's lost frames met the rule in
 	// that time: frames near the ends of the window may lie on either side,
 	// and a broadcast meets it once for each port it leaves by.
-	Least, Most int
+	Least, Most uint64
 }
 
 // Exact reports whether the rule counted the lost frames and nothing else.
 func (t Tally) Exact() bool {
-	return t.Growth > 0 && int(t.Growth) >= t.Least && int(t.Growth) <= t.Most
+	return t.Growth > 0 && t.Growth >= t.Least && t.Growth <= t.Most
 }
 
 // Covers reports whether the rule counted at least the lost frames.
-func (t Tally) Covers() bool { return t.Growth > 0 && int(t.Growth) >= t.Least }
+func (t Tally) Covers() bool { return t.Growth > 0 && t.Growth >= t.Least }
 
 // Tally returns what the deciding rule or policy of e counted in the packet
 // stage, or why that is not known.
@@ -294,11 +294,11 @@ func counts(g netfilter.Growth, e netfilter.Ending) bool {
 
 // meets counts how often one frame at c comes to the end e: once, or for a
 // flooded broadcast once for each port of the bridge whose copy ends there.
-func (p *Pass) meets(f *Firewall, c Crossing, v View, e netfilter.Ending) int {
+func (p *Pass) meets(f *Firewall, c Crossing, v View, e netfilter.Ending) uint64 {
 	if c.Direction == Reply {
 		return 1
 	}
-	n := 0
+	var n uint64
 	for _, port := range f.links.Members(c.Bridge.Device) {
 		if port == c.In.Device || !f.links[port].Up {
 			continue
@@ -313,12 +313,12 @@ func (p *Pass) meets(f *Firewall, c Crossing, v View, e netfilter.Ending) int {
 
 // entered counts the frames that came to c's bridge between two times of its
 // node's clock. A missing time bounds nothing.
-func (ps *Packets) entered(c Crossing, from, to time.Time) int {
+func (ps *Packets) entered(c Crossing, from, to time.Time) uint64 {
 	at := c.Bridge
 	if s, ok := ps.Seen[at]; !ok || s.Err != nil {
 		at = c.In
 	}
-	n := 0
+	var n uint64
 	for _, f := range ps.Seen[at].Frames {
 		switch {
 		case !from.IsZero() && f.At.Before(from), !to.IsZero() && f.At.After(to):

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -81,28 +82,48 @@ type Engine struct {
 // New validates the catalogue and returns an Engine. It touches neither disk
 // nor network.
 func New(o Options) (*Engine, error) {
+	if o.Shell == nil || o.Sniffer == nil || o.Changer == nil || o.Cloud == nil || o.CloudChanger == nil || o.Memory == nil || o.Allow == nil {
+		return nil, errors.New("an engine needs a shell, a sniffer, a changer, a cloud, a memory and a policy")
+	}
 	if err := Validate(o.Diagnoses); err != nil {
 		return nil, err
 	}
-	if o.Shell == nil || o.Sniffer == nil || o.Changer == nil || o.Cloud == nil || o.CloudChanger == nil || o.Memory == nil || o.Allow == nil {
-		return nil, fmt.Errorf("an engine needs a shell, a sniffer, a changer, a cloud, a memory and a policy")
+	kinds, err := indexKinds(o.StepKinds)
+	if err != nil {
+		return nil, err
 	}
-	e := &Engine{o: withDefaults(o), kinds: map[string]*StepKind{}}
-	for _, k := range o.StepKinds {
+	if err := validateFixes(o.Fixes); err != nil {
+		return nil, err
+	}
+	return &Engine{o: withDefaults(o), kinds: kinds}, nil
+}
+
+func indexKinds(all []*StepKind) (map[string]*StepKind, error) {
+	kinds := make(map[string]*StepKind, len(all))
+	for _, k := range all {
 		if k.Name == "" || k.State == nil || k.Do == nil || k.Undo == nil || k.Read == nil {
 			return nil, fmt.Errorf("step kind %q is incomplete", k.Name)
 		}
-		if e.kinds[k.Name] != nil {
+		if kinds[k.Name] != nil {
 			return nil, fmt.Errorf("step kind %q is there twice", k.Name)
 		}
-		e.kinds[k.Name] = k
+		kinds[k.Name] = k
 	}
-	for _, f := range o.Fixes {
+	return kinds, nil
+}
+
+func validateFixes(all []*Fix) error {
+	seen := map[string]bool{}
+	for _, f := range all {
 		if f.Name == "" || f.Doc == "" || f.Title == nil || f.Plan == nil || (f.Class != F1 && f.Class != F2) {
-			return nil, fmt.Errorf("fix %q is incomplete, or of a class that is never offered", f.Name)
+			return fmt.Errorf("fix %q is incomplete, or of a class that is never offered", f.Name)
 		}
+		if seen[f.Name] {
+			return fmt.Errorf("fix %q is there twice", f.Name)
+		}
+		seen[f.Name] = true
 	}
-	return e, nil
+	return nil
 }
 
 func withDefaults(o Options) Options {

@@ -73,23 +73,33 @@ func (ps *Packets) Trace(p *Path, b Branch) Flow {
 	case ps.requests(first) == 0:
 		return Flow{State: FlowBlind}
 	}
-	for i := 1; i < len(hops); i++ {
-		if ps.requests(hops[i]) == 0 {
-			return Flow{State: FlowLost, Lost: ps.requests(hops[i-1]), Edge: Edge{hops[i-1], hops[i], Request}}
-		}
+	if lost, ok := ps.lostRequest(hops); ok {
+		return lost
 	}
 	switch {
 	case ps.replies(first, b) > 0 && atGuest:
 		return Flow{State: FlowDelivered}
-	case ps.replies(first, b) > 0:
+	case ps.replies(first, b) > 0, last.Node != b.Node || last.Kind != HopTap:
 		return Flow{State: FlowBlind}
-	}
-	if last.Node != b.Node || last.Kind != HopTap {
-		return Flow{State: FlowBlind}
-	}
-	if ps.replies(last, b) == 0 {
+	case ps.replies(last, b) == 0:
 		return Flow{State: FlowLost, Lost: ps.requests(last), Edge: Edge{last, b.Hops[len(b.Hops)-1], Request}}
 	}
+	return ps.lostReply(hops, b)
+}
+
+// lostRequest finds the first edge that requests go onto and do not leave.
+func (ps *Packets) lostRequest(hops []Hop) (Flow, bool) {
+	for i := 1; i < len(hops); i++ {
+		if ps.requests(hops[i]) == 0 {
+			return Flow{State: FlowLost, Lost: ps.requests(hops[i-1]), Edge: Edge{hops[i-1], hops[i], Request}}, true
+		}
+	}
+	return Flow{}, false
+}
+
+// lostReply finds the edge, on the way back, that b's replies go onto and do
+// not leave.
+func (ps *Packets) lostReply(hops []Hop, b Branch) Flow {
 	for i := len(hops) - 1; i > 0; i-- {
 		if ps.replies(hops[i-1], b) == 0 {
 			return Flow{State: FlowLost, Lost: ps.replies(hops[i], b), Edge: Edge{hops[i], hops[i-1], Reply}}

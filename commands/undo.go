@@ -66,8 +66,9 @@ func (e *Engine) afterUndoFailure(ctx context.Context, p Proposal, cause error) 
 		return e.settle(ctx, p, Applied, EventFailed, "The undo failed, the fix still stands: "+Public(cause))
 	case StepPending:
 		return e.settle(ctx, p, Undone, EventUndone, "Undone, though with an error: "+Public(cause))
+	default:
+		return e.settle(ctx, p, Undecided, EventFailed, "The undo failed half-way; look by hand: "+Public(cause))
 	}
-	return e.settle(ctx, p, Undecided, EventFailed, "The undo failed half-way; look by hand: "+Public(cause))
 }
 
 // Decline takes a proposal off the table.
@@ -121,6 +122,7 @@ func (e *Engine) recoverOne(ctx context.Context, p Proposal) Proposal {
 			return e.settle(ctx, p, Undone, EventNote, why+"; the node shows that the change is gone.")
 		}
 		return e.settle(ctx, p, Failed, EventNote, why+"; the node shows that nothing was changed. Ask the question again.")
+	default:
+		return e.settle(ctx, p, Undecided, EventNote, why+" and the node does not show how it ended. Look by hand: "+p.Title)
 	}
-	return e.settle(ctx, p, Undecided, EventNote, why+" and the node does not show how it ended. Look by hand: "+p.Title)
 }

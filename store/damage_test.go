@@ -52,9 +52,9 @@ func TestChainNamesTheFirstBadEvent(t *testing.T) {
 		"an event with a hash of its own": {func(tx *bbolt.Tx) error {
 			return rewrite(tx, 6, func(b []byte) []byte {
 				var e commands.Event
-				_ = json.Unmarshal(b[32:], &e) //nolint:errcheck // encoded by the store
+				_ = json.Unmarshal(b[32:], &e) // encoded by the store
 				e.Text = "forged"
-				_, forged, _ := encodeEvent(e) //nolint:errcheck // it can be encoded
+				_, forged, _ := encodeEvent(e) // it can be encoded
 				return forged
 			})
 		}, 7, "event 7 does not follow on event 6"},
@@ -173,7 +173,7 @@ func TestRandomDamage(t *testing.T) {
 	path, told := grown(t)
 	whole, err := os.ReadFile(path)
 	ok(t, err)
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // it is to be the same every time
+	random := rand.New(rand.NewPCG(1, 2)) // it is to be the same every time
 	damaged := filepath.Join(t.TempDir(), "damaged.db")
 	onOpen, onRead, harmless := 0, 0, 0
 	for i := range 200 {
@@ -219,7 +219,7 @@ func openAndTell(t *testing.T, ctx context.Context, path string) (opened bool, c
 	if err != nil {
 		return false, c, err
 	}
-	defer s.Close() //nolint:errcheck // nothing was written
+	defer s.Close() // nothing was written
 	c, err = tell(ctx, s)
 	return true, c, err
 }
@@ -234,7 +234,7 @@ func TestCutShortWhileOpen(t *testing.T) {
 	ok(t, os.WriteFile(path, content, 0o600))
 	s, err := Open(t.Context(), Options{Path: path})
 	ok(t, err)
-	defer s.Close() //nolint:errcheck // the file is broken
+	defer s.Close() // the file is broken
 	ok(t, os.Truncate(path, 8192))
 	_, err = s.Events(t.Context(), commands.EventQuery{})
 	wantError(t, err, commands.CodeInternal, "damaged")
@@ -250,7 +250,7 @@ func TestImageRefuses(t *testing.T) {
 	ok(t, err)
 	newest, err := readImage(bytes.NewReader(whole), int64(len(whole)))
 	ok(t, err)
-	at := func(page uint64, offset int) int { return int(page*newest.pageSize) + offset } //nolint:gosec // small
+	at := func(page uint64, offset int) int { return int(page*newest.pageSize) + offset } // small
 	events := rootOf(t, path, eventsBucket)
 	for name, c := range map[string]struct {
 		damage func(b []byte)

@@ -81,7 +81,7 @@ func readMeta(file io.ReaderAt, offset int64) *image {
 		return nil
 	}
 	sum := fnv.New64a()
-	_, _ = sum.Write(b[:metaSize-8]) //nolint:errcheck // a hash does not fail
+	_, _ = sum.Write(b[:metaSize-8]) // a hash does not fail
 	ne := binary.NativeEndian
 	m := &image{
 		file: file, pageSize: uint64(ne.Uint32(b[8:])), root: ne.Uint64(b[16:]),

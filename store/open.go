@@ -39,7 +39,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s, err := openLocked(ctx, file, o)
 	if err != nil {
-		_ = file.Close() //nolint:errcheck // bbolt may have closed it; what matters is that the lock is gone
+		_ = file.Close() // bbolt may have closed it; what matters is that the lock is gone
 		return nil, err
 	}
 	return s, nil
@@ -62,7 +62,7 @@ func openLocked(ctx context.Context, file *os.File, o Options) (*Store, error) {
 		queue: make(chan *write, o.MaxBatch), stopped: make(chan struct{}),
 	}
 	if err := s.prepare(ctx, isNew); err != nil {
-		_ = db.Close() //nolint:errcheck // the error that led here says more
+		_ = db.Close() // the error that led here says more
 		return nil, openError(o.Path, err)
 	}
 	go s.serve()
@@ -87,12 +87,12 @@ func openFile(o Options) (*os.File, error) {
 	}
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
-		_ = file.Close() //nolint:errcheck // nothing was written
+		_ = file.Close() // nothing was written
 		return nil, placeError(err, fmt.Sprintf("The store %s is not a regular file.", o.Path), "Set another store.path.")
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		if err := file.Chmod(0o600); err != nil {
-			_ = file.Close() //nolint:errcheck // nothing was written
+			_ = file.Close() // nothing was written
 			return nil, placeError(err, fmt.Sprintf("Others may read the store %s.", o.Path), "Change that, with: chmod 600 "+strconv.Quote(o.Path))
 		}
 		o.Log.Warn("store was readable by others; it is not any more", "path", o.Path, "mode", info.Mode().Perm().String())
@@ -137,7 +137,7 @@ func openBolt(ctx context.Context, file *os.File, path string) (*bbolt.DB, error
 		case result <- opened{db, err}:
 		case <-ctx.Done():
 			if db != nil {
-				_ = db.Close() //nolint:errcheck // nobody is left to tell
+				_ = db.Close() // nobody is left to tell
 			}
 		}
 	}()

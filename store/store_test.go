@@ -26,7 +26,7 @@ import (
 const childEnv = "WHYBOT_STORE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(childEnv); path != "" { //nolint:forbidigo // how a test speaks to its child
+	if path := os.Getenv(childEnv); path != "" { // how a test speaks to its child
 		os.Exit(appendForever(path))
 	}
 	goleak.VerifyTestMain(m)
@@ -76,7 +76,7 @@ func boltCheck(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close() // only read
 	info, err := file.Stat()
 	if err != nil {
 		t.Fatal(err)
@@ -374,13 +374,13 @@ func TestOpenRefuses(t *testing.T) {
 		"newer version": {newer, []string{"version 2", "version 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before, _ := os.ReadFile(c.path) //nolint:errcheck // some are not there
+			before, _ := os.ReadFile(c.path) // some are not there
 			s, err := Open(t.Context(), Options{Path: c.path})
 			if err == nil {
 				_ = s.Close()
 			}
 			wantError(t, err, commands.CodeInternal, c.words...)
-			if after, _ := os.ReadFile(c.path); !bytes.Equal(before, after) { //nolint:errcheck // as before
+			if after, _ := os.ReadFile(c.path); !bytes.Equal(before, after) { // as before
 				t.Error("the file was changed")
 			}
 		})
@@ -429,7 +429,7 @@ func TestOpenFileMode(t *testing.T) {
 	if mode() != 0o600 {
 		t.Errorf("new file has mode %v", mode())
 	}
-	ok(t, os.Chmod(s.opts.Path, 0o644)) //nolint:gosec // what is to be put right
+	ok(t, os.Chmod(s.opts.Path, 0o644)) // what is to be put right
 	var log bytes.Buffer
 	openAt(t, Options{Path: s.opts.Path, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if mode() != 0o600 || !strings.Contains(log.String(), "readable by others") {

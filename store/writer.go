@@ -149,7 +149,7 @@ func (s *Store) transact(batch []*write, outcomes []error) (err error) {
 // may panic.
 func rollback(tx *bbolt.Tx) {
 	defer func() { _ = recover() }()
-	_ = tx.Rollback() //nolint:errcheck // it has ended already, which is fine
+	_ = tx.Rollback() // it has ended already, which is fine
 }
 
 // applyAll applies the batch to tx and returns the counters after it.

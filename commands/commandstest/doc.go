@@ -23,6 +23,7 @@
 //	replace OLD => NEW         OLD stands exactly once in the text
 //	delete TEXT                the one line that has TEXT
 //	insert LINE after TEXT     behind the one line that has TEXT
+//	begin LINE                 in front of everything
 //
 // and a frame is
 //

@@ -34,6 +34,8 @@ func editOnce(text, line string) (string, error) {
 		return strings.Replace(text, before, after, 1), nil
 	case "delete":
 		return editLine(text, rest, func(string) string { return "" })
+	case "begin":
+		return rest + "\n" + text, nil
 	case "insert":
 		at := strings.LastIndex(rest, " after ")
 		if at < 0 {

@@ -166,7 +166,7 @@ func (w *world) frames(s captureSection, vlan int) ([]record, error) {
 	}
 	records := make([]record, 0, len(s.frames))
 	for _, line := range s.frames {
-		server, err := w.server(line.from)
+		server, err := w.server(line)
 		if err != nil {
 			return nil, err
 		}
@@ -175,15 +175,19 @@ func (w *world) frames(s captureSection, vlan int) ([]record, error) {
 	return records, nil
 }
 
-// server is the DHCP server with an address, or the only one.
-func (w *world) server(address string) (end, error) {
+// server is the DHCP server that a frame is from, or else the first: a
+// broadcast is for all of them.
+func (w *world) server(line frameLine) (end, error) {
 	all := w.f.cloud["dhcp"]
+	if line.from == "" && len(all) > 1 && messages[line.word].reply {
+		return end{}, fmt.Errorf("the %s at %s does not say from which of %d servers", line.word, line.at, len(all))
+	}
 	for _, words := range all {
-		if words["ip"] == address || address == "" && len(all) == 1 {
+		if line.from == "" || words["ip"] == line.from {
 			return parseEnd(words)
 		}
 	}
-	return end{}, fmt.Errorf("which of %d servers is %q?", len(all), address)
+	return end{}, fmt.Errorf("there is no DHCP server %q", line.from)
 }
 
 func parseEnd(w words) (end, error) {

@@ -145,13 +145,7 @@ func Proposal(w io.Writer, p commands.Proposal, s Style) { s.fix(w, p, 1) }
 // Outcome writes what came of applying or undoing a fix.
 func Outcome(w io.Writer, o commands.Outcome, s Style) {
 	p := o.Proposal
-	color := amber
-	switch p.State {
-	case commands.Verified, commands.Undone:
-		color = green
-	case commands.Failed, commands.Undecided, commands.NotCured:
-		color = red
-	}
+	color := outcomeColor(p.State)
 	fmt.Fprintf(w, "\n%s  %s\n", s.paint(bold+";"+color, strings.ToUpper(string(p.State))), s.paint(bold, clean(p.Title)))
 	s.paragraph(w, "  ", p.Outcome)
 	if o.Proof != nil {
@@ -162,6 +156,17 @@ func Outcome(w io.Writer, o commands.Outcome, s Style) {
 	}
 	if len(p.Undo) > 0 && p.State != commands.Undone && p.State != commands.Failed && p.State != commands.Refused {
 		fmt.Fprintf(w, "  %s whybot fix undo %s\n", s.paint(dim, "undo:"), p.ID)
+	}
+}
+
+func outcomeColor(state commands.ProposalState) string {
+	switch state {
+	case commands.Verified, commands.Undone:
+		return green
+	case commands.Failed, commands.Undecided, commands.NotCured:
+		return red
+	default:
+		return amber
 	}
 }
 

@@ -101,13 +101,11 @@ func (c *Cloud) live() {
 		}
 		c.mu.Lock()
 		for _, g := range c.guests {
-			g.act(c, c.now())
+			g.act(c, time.Now())
 		}
 		c.mu.Unlock()
 	}
 }
-
-func (c *Cloud) now() time.Time { return time.Now() }
 
 // send lets a frame come into a link, and then the frames that answer it, each
 // after the one before has gone all its ways. The caller holds the lock.
@@ -150,7 +148,7 @@ func (c *Cloud) AwaitAsking(ctx context.Context, server string) error {
 	tick := time.NewTicker(max(c.pace/20, time.Millisecond))
 	defer tick.Stop()
 	for {
-		asking, err := c.asking(server)
+		asking, err := c.asking(ctx, server)
 		if asking || err != nil {
 			return err
 		}
@@ -162,8 +160,8 @@ func (c *Cloud) AwaitAsking(ctx context.Context, server string) error {
 	}
 }
 
-func (c *Cloud) asking(server string) (bool, error) {
-	found, err := c.FindServers(context.Background(), server)
+func (c *Cloud) asking(ctx context.Context, server string) (bool, error) {
+	found, err := c.FindServers(ctx, server)
 	if err != nil {
 		return false, err
 	}

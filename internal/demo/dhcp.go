@@ -70,7 +70,7 @@ func (n *namespace) echo(c *Cloud, m *machine, address netip.Addr) bool {
 		known = &neighbour{}
 		n.neighbours[address] = known
 	}
-	known.used = c.now()
+	known.used = time.Now()
 	n.send(c, m, frame{src: n.mac, dst: everyone, ipSrc: n.address, ipDst: address, arp: &arpMessage{}})
 	if known.mac == (mac{}) {
 		return false

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"whybot/commands"
 	"whybot/commands/ask"
@@ -70,7 +71,9 @@ func engineOver(t *testing.T, c *Cloud) (*commands.Engine, *store.Store) {
 			t.Error(err)
 		}
 	})
-	e, err := NewEngine(c, memory)
+	o := production(c, memory)
+	o.Packet = 8 * time.Second // a guest that stays silent is listened to for all of it
+	e, err := commands.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +115,7 @@ func state(c *Cloud) string {
 // TestEngineOverTheSimulatedCloud asks the question of every fault that the
 // model can have, applies the fix that is offered first, and takes it back.
 func TestEngineOverTheSimulatedCloud(t *testing.T) {
+	t.Parallel()
 	onController := controller + "/"
 	onCompute := compute + "/"
 	request := commands.Request
@@ -163,6 +167,12 @@ func TestEngineOverTheSimulatedCloud(t *testing.T) {
 		}, {
 			"the bridge down", []change{{controller, heal}, {controller, "ip link set dev " + bridge() + " down"}},
 			commands.Proven, "DHCP-18", edge(onController+segment(), onController+bridge(), request), "link-up", false,
+		}, {
+			"the NIC of the network node down", []change{{controller, heal}, {controller, "ip link set dev eth3 down"}},
+			commands.Proven, "DHCP-18", edge(onCompute+nic, onController+nic, request), "link-up", false,
+		}, {
+			"the NIC of the compute node down", []change{{controller, heal}, {compute, "ip link set dev eth3 down"}},
+			commands.Proven, "DHCP-18", edge(onCompute+bridge(), onCompute+segment(), request), "link-up", false,
 		}, {
 			"the cable pulled", []change{{controller, heal}, {controller, "!cable pulled"}},
 			commands.Proven, "DHCP-18", edge(onCompute+nic, onController+nic, request), "", false,

@@ -92,7 +92,7 @@ func (g *guest) hear(c *Cloud, f frame) {
 		g.broadcast(c, dhcpMessage{kind: request, xid: g.xid, client: g.mac, wanted: m.yours, server: m.server})
 	case m.kind == ack:
 		lease := time.Duration(m.lease) * time.Second
-		now := c.now()
+		now := time.Now()
 		g.address, g.server = m.yours, f
 		g.until, g.renews = now.Add(lease), now.Add(lease/2)
 	}

@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -155,12 +156,12 @@ func (s *linkSet) details(l *link) string {
 // code. Only the forms that fixes use are there.
 func (s *linkSet) change(words []string) (stderr string, code int, known bool) {
 	switch {
-	case len(words) >= 4 && words[0] == "set" && words[1] == "dev":
+	case len(words) >= 4 && form(words[:3], "set", "dev", "*"):
 		return s.set(words[2], words[3:])
-	case len(words) == 9 && words[0] == "add" && words[1] == "link" && words[3] == "name" && words[5] == "type" && words[6] == "vlan" && words[7] == "id":
+	case form(words, "add", "link", "*", "name", "*", "type", "vlan", "id", "*"):
 		stderr, code = s.addVLAN(words[2], words[4], words[8])
 		return stderr, code, true
-	case len(words) == 3 && words[0] == "del" && words[1] == "dev":
+	case form(words, "del", "dev", "*"):
 		at := slices.IndexFunc(s.all, func(l *link) bool { return l.name == words[2] })
 		if at < 0 {
 			return cannotFind(words[2]), 1, true
@@ -179,16 +180,16 @@ func (s *linkSet) set(name string, words []string) (stderr string, code int, kno
 		return cannotFind(name), 1, true
 	}
 	switch {
-	case len(words) == 1 && words[0] == "up":
+	case form(words, "up"):
 		if parent := s.find(l.parent); l.kind == vlanLink && (parent == nil || !parent.up) {
 			return "RTNETLINK answers: Network is down\n", 2, true
 		}
 		s.setUp(l, true)
-	case len(words) == 1 && words[0] == "down":
+	case form(words, "down"):
 		s.setUp(l, false)
-	case len(words) == 1 && words[0] == "nomaster":
+	case form(words, "nomaster"):
 		l.master = ""
-	case len(words) == 2 && words[0] == "master":
+	case form(words, "master", "*"):
 		if bridge := s.find(words[1]); bridge == nil || bridge.kind != bridgeLink {
 			return "Error: argument \"" + words[1] + "\" is wrong: Device does not exist\n", 255, true
 		}
@@ -210,9 +211,9 @@ func (s *linkSet) setUp(l *link, up bool) {
 }
 
 func (s *linkSet) addVLAN(parent, name, id string) (stderr string, code int) {
-	var vlan int
 	nic := s.find(parent)
-	switch _, err := fmt.Sscanf(id, "%d", &vlan); {
+	vlan, err := strconv.Atoi(id)
+	switch {
 	case nic == nil:
 		return cannotFind(parent), 1
 	case s.find(name) != nil:

@@ -3,6 +3,7 @@ package demo
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"whybot/commands/netfilter"
 )
@@ -138,7 +139,7 @@ func (n *namespace) receive(c *Cloud, m *machine, f frame) {
 		}
 	case f.arp != nil && f.arp.reply:
 		if known := n.neighbours[f.ipSrc]; known != nil {
-			known.mac, known.confirmed = f.src, c.now()
+			known.mac, known.confirmed = f.src, time.Now()
 		}
 	case f.icmp != nil && f.icmp.reply:
 		n.echoed = true

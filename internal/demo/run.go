@@ -52,7 +52,7 @@ func Run(ctx context.Context, o Options) (ok bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, memory.Close()) }()
-	engine, err := NewEngine(cloud, memory)
+	engine, err := commands.New(production(cloud, memory))
 	if err != nil {
 		return false, err
 	}
@@ -64,14 +64,14 @@ func Run(ctx context.Context, o Options) (ok bool, err error) {
 	return true, s.talk(ctx)
 }
 
-// NewEngine wires the product's engine over the simulated cloud. Whoever asks
-// may approve.
-func NewEngine(cloud *Cloud, memory commands.Memory) (*commands.Engine, error) {
-	return commands.New(commands.Options{
+// production wires the product's catalogue over the simulated cloud. Whoever
+// asks may approve.
+func production(cloud *Cloud, memory commands.Memory) commands.Options {
+	return commands.Options{
 		Diagnoses: diagnose.All(), Fixes: fix.All(), StepKinds: fix.Kinds(),
 		Shell: cloud, Sniffer: cloud, Changer: cloud, Cloud: cloud, CloudChanger: cloud, Memory: memory,
 		Allow: func(context.Context, commands.Actor, commands.Proposal) error { return nil },
-	})
+	}
 }
 
 // defaultQuestion is the one that the demo is about.

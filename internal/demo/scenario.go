@@ -90,7 +90,7 @@ func (c *Cloud) addGuests(m *machine) {
 		g := &guest{machine: m, tap: commands.TapName(v.port), mac: hw, pace: c.pace, xid: 0x3092_0000 + uint32(i)<<12}
 		if i > 0 {
 			const day = 24 * time.Hour
-			g.address, g.until, g.renews = netip.MustParseAddr(v.address), c.now().Add(day), c.now().Add(day/2)
+			g.address, g.until, g.renews = netip.MustParseAddr(v.address), time.Now().Add(day), time.Now().Add(day/2)
 		}
 		c.guests = append(c.guests, g)
 	}
@@ -114,7 +114,7 @@ func (c *Cloud) addServer(m *machine) {
 
 // addOpenStack makes what Nova and Neutron say.
 func (c *Cloud) addOpenStack() {
-	now := c.now()
+	now := time.Now()
 	l2 := map[string]runners.Agent{}
 	for i, host := range []string{controller, compute} {
 		l2[host] = runners.Agent{

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,7 +79,7 @@ func (c *Cloud) reach(ctx context.Context, node string) (*machine, error) {
 
 // probe runs one command.
 func (c *Cloud) probe(ctx context.Context, m *machine, p runners.Probe, change bool) runners.Result {
-	start := c.now()
+	start := time.Now()
 	r := runners.Result{Probe: p}
 	fail := func(kind runners.Kind, hint string) runners.Result {
 		r.Output = runners.Output{ExitCode: 127, At: start}
@@ -95,7 +96,7 @@ func (c *Cloud) probe(ctx context.Context, m *machine, p runners.Probe, change b
 		c.mu.Unlock()
 		return fail(runners.MissingProgram, "the simulated node does not know this command")
 	}
-	r.Output = runners.Output{Stdout: out.stdout, Stderr: out.stderr, ExitCode: out.code, At: start, Took: c.now().Sub(start)}
+	r.Output = runners.Output{Stdout: out.stdout, Stderr: out.stderr, ExitCode: out.code, At: start, Took: time.Now().Sub(start)}
 	return r
 }
 
@@ -109,7 +110,7 @@ func (x command) run(ctx context.Context) (out output, ok bool) {
 	defer x.cloud.mu.Unlock()
 	switch x.words[0] {
 	case "date":
-		now := x.cloud.now()
+		now := time.Now()
 		return output{stdout: fmt.Sprintf("%d.%09d\n", now.Unix(), now.Nanosecond())}, slices.Equal(x.words[1:], []string{"+%s.%N"})
 	case "ps":
 		return x.ps()
@@ -124,7 +125,7 @@ func (x command) run(ctx context.Context) (out output, ok bool) {
 	case "iptables", "iptables-save":
 		return x.iptables()
 	case "ip":
-		return x.ip(ctx)
+		return x.ip()
 	}
 	return output{}, false
 }
@@ -165,7 +166,7 @@ func (x command) file() (output, bool) {
 
 // directory is `test -d`: of directories only that of the VLAN module is asked.
 func (x command) directory() (output, bool) {
-	if len(x.words) != 3 || x.words[1] != "-d" {
+	if !form(x.words, "test", "-d", "*") {
 		return output{}, false
 	}
 	if x.words[2] == "/proc/net/vlan" {
@@ -174,16 +175,23 @@ func (x command) directory() (output, bool) {
 	return output{code: 1}, true
 }
 
-// sed knows one script, Ns/^OLD/NEW/ with plain text for OLD and NEW, and edits
-// in place, with a copy of the file when a suffix is given.
+// sedScript is the one script that sed knows: Ns/^OLD/NEW/, with plain text for
+// OLD and NEW.
+var sedScript = regexp.MustCompile(`^([1-9][0-9]*)s/\^([^/.*\[\]\\$]*)/([^/&\\]*)/$`)
+
+// form reports whether words are those of a pattern, in which * stands for any
+// one word.
+func form(words []string, pattern ...string) bool {
+	return slices.EqualFunc(words, pattern, func(w, p string) bool { return p == "*" || w == p })
+}
+
+// sed edits a file in place, with a copy of it when a suffix is given.
 func (x command) sed() (output, bool) {
-	if len(x.words) != 5 || !strings.HasPrefix(x.words[1], "-i") || x.words[2] != "-e" || !x.change {
+	if !form(x.words, "sed", "*", "-e", "*", "*") || !strings.HasPrefix(x.words[1], "-i") || !x.change {
 		return output{}, false
 	}
-	line, substitution, found := strings.Cut(x.words[3], "s/^")
-	parts := strings.Split(substitution, "/")
-	n, err := strconv.Atoi(line)
-	if !found || err != nil || len(parts) != 3 || parts[2] != "" || strings.ContainsAny(parts[0]+parts[1], `.*[]\&$`) {
+	parts := sedScript.FindStringSubmatch(x.words[3])
+	if parts == nil {
 		return output{}, false
 	}
 	name := x.words[4]
@@ -195,8 +203,10 @@ func (x command) sed() (output, bool) {
 		x.machine.files[name+suffix] = text
 	}
 	lines := strings.Split(text, "\n")
-	if n >= 1 && n <= len(lines) && strings.HasPrefix(lines[n-1], parts[0]) {
-		lines[n-1] = parts[1] + lines[n-1][len(parts[0]):]
+	if n, err := strconv.Atoi(parts[1]); err == nil && n <= len(lines) {
+		if rest, found := strings.CutPrefix(lines[n-1], parts[2]); found {
+			lines[n-1] = parts[3] + rest
+		}
 	}
 	x.machine.files[name] = strings.Join(lines, "\n")
 	return output{}, true
@@ -204,14 +214,15 @@ func (x command) sed() (output, bool) {
 
 // kill ends the dnsmasq, or has it read its files again (-HUP).
 func (x command) kill() (output, bool) {
-	if !x.change || len(x.words) < 2 || len(x.words) > 3 || len(x.words) == 3 && x.words[1] != "-HUP" {
+	hup := form(x.words, "kill", "-HUP", "*")
+	if !x.change || !hup && !form(x.words, "kill", "*") {
 		return output{}, false
 	}
 	s := x.machine.space
 	if !x.root || s == nil || s.dnsmasq == nil || x.words[len(x.words)-1] != strconv.Itoa(s.dnsmasq.pid) {
 		return output{stderr: "kill: (" + x.words[len(x.words)-1] + ") - No such process\n", code: 1}, true
 	}
-	if len(x.words) == 3 {
+	if hup {
 		s.dnsmasq.hosts = x.machine.hosts()
 	} else {
 		s.dnsmasq = nil
@@ -226,7 +237,7 @@ func (x command) iptables() (output, bool) {
 	case !x.root:
 		return denied(x.words[0] + " v" + iptablesVersion), true
 	case slices.Equal(x.words, []string{"iptables-save"}), slices.Equal(x.words, []string{"iptables-save", "-c"}):
-		return output{stdout: x.machine.firewall.save(len(x.words) == 2, x.cloud.now())}, true
+		return output{stdout: x.machine.firewall.save(len(x.words) == 2, time.Now())}, true
 	case x.words[0] == "iptables" && x.change:
 		stderr, code := x.machine.firewall.edit(x.words[1:])
 		return output{stderr: stderr, code: code}, true
@@ -236,7 +247,7 @@ func (x command) iptables() (output, bool) {
 
 var showLinks = []string{"ip", "-d", "-s", "link", "show"}
 
-func (x command) ip(ctx context.Context) (output, bool) {
+func (x command) ip() (output, bool) {
 	switch {
 	case slices.Equal(x.words, showLinks):
 		return output{stdout: x.machine.links.show()}, true
@@ -283,12 +294,12 @@ func (x command) inside(name string, words []string) (output, bool) {
 			return output{}, true
 		}
 		return output{stdout: "UNCONN 0      0            0.0.0.0:67        0.0.0.0:*    \n"}, true
-	case len(words) == 5 && slices.Equal(words[:4], []string{"ip", "-s", "neigh", "show"}):
+	case form(words, "ip", "-s", "neigh", "show", "*"):
 		address, err := netip.ParseAddr(words[4])
 		if err != nil {
 			return output{stderr: "Error: any valid prefix is expected rather than \"" + words[4] + "\".\n", code: 1}, true
 		}
-		return output{stdout: s.neighbourLine(address, x.cloud.now())}, true
+		return output{stdout: s.neighbourLine(address, time.Now())}, true
 	}
 	return output{}, false
 }
@@ -298,8 +309,7 @@ func (x command) inside(name string, words []string) (output, bool) {
 // waited for.
 func (x command) ping(ctx context.Context) (output, bool) {
 	w := x.words
-	if len(w) != 13 || !slices.Equal(w[:3], []string{"ip", "netns", "exec"}) ||
-		!slices.Equal([]string{w[4], w[5], w[6], w[8], w[10]}, []string{"ping", "-n", "-c", "-i", "-W"}) {
+	if !form(w, "ip", "netns", "exec", "*", "ping", "-n", "-c", "*", "-i", "*", "-W", "*", "*") {
 		return output{}, false
 	}
 	count, err1 := strconv.Atoi(w[7])

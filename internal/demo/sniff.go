@@ -43,8 +43,8 @@ func (w filter) takes(f frame) bool {
 func (c *Cloud) Capture(ctx context.Context, node string, spec runners.CaptureSpec) (io.ReadCloser, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fail := func(kind runners.Kind, hint string) (io.ReadCloser, error) {
-		return nil, &runners.Error{Kind: kind, Runner: "demo", Target: node, Op: "tcpdump -i " + runners.DisplayQuote(spec.Device), Hint: hint}
+	fail := func(kind runners.Kind, hint string) error {
+		return &runners.Error{Kind: kind, Runner: "demo", Target: node, Op: "tcpdump -i " + runners.DisplayQuote(spec.Device), Hint: hint}
 	}
 	m, err := c.machine(node)
 	if err != nil {
@@ -54,16 +54,16 @@ func (c *Cloud) Capture(ctx context.Context, node string, spec runners.CaptureSp
 	l := m.links.find(spec.Device)
 	switch {
 	case ctx.Err() != nil:
-		return fail(runners.TooSlow, context.Cause(ctx).Error())
+		return nil, fail(runners.TooSlow, context.Cause(ctx).Error())
 	case c.closed:
-		return fail(runners.Unreachable, "the demo has ended")
+		return nil, fail(runners.Unreachable, "the demo has ended")
 	case !ok:
 		c.unmodelled = append(c.unmodelled, "tcpdump "+spec.Filter)
-		return fail(runners.Invalid, "the simulated tcpdump does not understand this filter")
+		return nil, fail(runners.Invalid, "the simulated tcpdump does not understand this filter")
 	case l == nil:
-		return fail(runners.NotFound, "there is no such interface")
+		return nil, fail(runners.NotFound, "there is no such interface")
 	case !l.up:
-		return fail(runners.NotFound, "the interface is down")
+		return nil, fail(runners.NotFound, "the interface is down")
 	}
 	s := &stream{cloud: c, node: node, device: spec.Device, want: want, buf: pcapHeader()}
 	s.more = sync.NewCond(&s.mu)
@@ -77,7 +77,7 @@ func (c *Cloud) Capture(ctx context.Context, node string, spec runners.CaptureSp
 func (c *Cloud) sniff(m *machine, l *link, f frame) {
 	for _, s := range c.streams {
 		if s.node == m.name && s.device == l.name && s.want.takes(f) {
-			s.record(f, c.now())
+			s.record(f, time.Now())
 		}
 	}
 }

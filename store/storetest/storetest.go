@@ -248,7 +248,7 @@ func testChain(t *testing.T, s Store) {
 	slices.SortFunc(events, func(a, b commands.Event) int { return int(a.Seq) - int(b.Seq) }) //nolint:gosec // small
 	prev := ""
 	for i, e := range events {
-		equal(t, "seq", e.Seq, uint64(i)+1) //nolint:gosec // small
+		equal(t, "seq", e.Seq, uint64(i)+1) // small
 		equal(t, "link", e.Prev, prev)
 		bare := e
 		bare.Hash = ""

@@ -253,14 +253,12 @@ func hangs(t *testing.T, s stage, script string) {
 	s.until(t, lab.Compute01, do, undo)
 	w := newWhybot(t, s.Lab, listening(8*time.Second))
 	a := w.ask(t, lab.Web1, "--no-capture")
-	if a.Verdict.State == "healthy" || a.Verdict.State == "proven" {
-		t.Errorf("verdict %s without having read %s", a.Verdict.State, lab.Compute01)
-	}
-	if !a.blindTo(lab.Compute01, "deadline") && !a.blindTo(lab.Compute01, "budget") {
+	unsure(t, a)
+	if !a.blindTo(lab.Compute01, "ip-link", "too slow") {
 		t.Errorf("what was not seen does not say that %s was too slow: %+v", lab.Compute01, a.Unknown)
 	}
 	took := eventually(t, 30*time.Second, "nothing of the hanging program is left on the node", func() bool {
-		return s.sh(t, lab.Compute01, `pgrep -f "sleep 47" || [ $? = 1 ]`) == ""
+		return s.sh(t, lab.Compute01, `pgrep -f "[s]leep 47" || [ $? = 1 ]`) == ""
 	})
 	t.Logf("answered in %d ms; the hanging program was gone %s later", a.TookMS, took)
 }

@@ -48,6 +48,10 @@ func listening(d time.Duration) setting {
 	return func(s *settings) { s.rest += fmt.Sprintf("diagnose:\n  capture: %s\n", d) }
 }
 
+// withoutARP keeps whybot from asking for the guest's address itself: only the
+// guest's own packets can show that it is served.
+func withoutARP(s *settings) { s.rest += "diagnose:\n  arp_check: false\n" }
+
 // newWhybot writes a configuration for the lab.
 func newWhybot(tb testing.TB, l *lab.Lab, changes ...setting) whybot {
 	tb.Helper()
