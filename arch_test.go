@@ -120,7 +120,7 @@ func TestArchitectureIsHeld(t *testing.T) {
 		{"main to the lab", "main.go", doc + `package main; import _ "whybot/internal/lab"`, ". may not import internal/lab"},
 		{"lab to the wiring", "internal/lab/x.go", doc + `package lab; import _ "whybot/bot"`, "internal/lab may not import bot"},
 		{"anything to main", "internal/lab/x.go", doc + `package lab; import _ "whybot"`, "internal/lab may not import ."},
-		{"test to adapter", "bot/x_test.go", `package bot_test; import _ "whybot/store"`, "bot may not import store"},
+		{"test to adapter", "store/x_test.go", `package store_test; import _ "whybot/bot"`, "store may not import bot"},
 		{"package without arrows", "metrics/x.go", doc + `package metrics`, "metrics is not in arrows"},
 		{"SDK away from home", "commands/x.go", doc + `package commands; import _ "go.etcd.io/bbolt"`, "go.etcd.io/bbolt is at home in store"},
 		{"SDK's subpackage", "bot/x.go", doc + `package bot; import _ "golang.org/x/crypto/ssh/knownhosts"`, "golang.org/x/crypto/ssh is at home in"},

@@ -10,7 +10,7 @@ import (
 func (a *app) authorizerOptions() bot.AuthorizerOptions {
 	s := a.config.Slack
 	return bot.AuthorizerOptions{
-		BotToken: s.BotToken.Reveal(), APIURL: s.APIURL, AskerMayApprove: true, Log: a.log,
+		BotToken: s.BotToken.Reveal(), APIURL: s.APIURL, Log: a.log,
 		Approvers: bot.Approvers{Users: s.Approvers.Users, Groups: s.Approvers.Groups},
 	}
 }

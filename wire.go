@@ -87,8 +87,8 @@ func (a *app) connect(ctx context.Context, e environment) error {
 		return err
 	}
 	if a.nodes, err = ssh.New(ssh.Options{
-		ConfigFile: c.SSH.ConfigFile, AgentSocket: c.SSH.AgentSocket, Dial: c.SSH.DialTimeout, Handshake: c.SSH.HandshakeTimeout,
-		Exec: c.SSH.ExecTimeout, Idle: c.SSH.Idle, Log: a.log,
+		ConfigFile: c.SSH.ConfigFile, AgentSocket: c.SSH.AgentSocket, Home: e.getenv("HOME"),
+		Dial: c.SSH.DialTimeout, Handshake: c.SSH.HandshakeTimeout, Exec: c.SSH.ExecTimeout, Idle: c.SSH.Idle, Log: a.log,
 	}); err != nil {
 		return usageError{err}
 	}

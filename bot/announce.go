@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -61,16 +60,4 @@ func (b *Bot) ended(ctx context.Context, id string) bool {
 		}
 	}
 	return false
-}
-
-// eventLine is one line of a timeline.
-func (r *rich) eventLine(e commands.Event) *rich {
-	r.date(e.At, "{date_short_pretty} {time_secs}").text(" ").bold(string(e.Kind))
-	if e.Text != "" {
-		r.text(" ").prose(e.Text, 160)
-	}
-	if e.Actor.ID != "" {
-		r.text(" — ").person(e.Actor)
-	}
-	return r.text(fmt.Sprintf(" (%s)", e.Incident)).newline()
 }

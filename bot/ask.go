@@ -3,7 +3,9 @@ package bot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 
 	"github.com/slack-go/slack"
@@ -47,9 +49,24 @@ func (b *Bot) welcome(ctx context.Context, a asked) bool {
 	return true
 }
 
+// ask lets the Engine work; a panic of it is an error, so that the message that
+// says "looking" does not stay.
+func (b *Bot) ask(ctx context.Context, who commands.Actor, q commands.Question, o commands.AskOptions) (a commands.Answer, err error) {
+	defer b.recovered(&err)
+	return b.o.Engine.Ask(ctx, who, q, o)
+}
+
+// recovered turns a panic into an error.
+func (b *Bot) recovered(err *error) {
+	if p := recover(); p != nil {
+		b.log.Error("engine panicked", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+		*err = fmt.Errorf("panic: %v", p)
+	}
+}
+
 // refuseKind lets the Engine say why it does not work on a kind of question.
 func (b *Bot) refuseKind(ctx context.Context, a asked, q commands.Question) {
-	answer, err := b.o.Engine.Ask(ctx, a.who, q, commands.AskOptions{})
+	answer, err := b.ask(ctx, a.who, q, commands.AskOptions{})
 	if err != nil {
 		b.out.whisper(ctx, a.from, simple(b.public(err), answer.Incident))
 		return
@@ -90,7 +107,7 @@ func (b *Bot) answer(ctx context.Context, a asked, q commands.Question) {
 	p := follow(ctx, progressEvery, func(ctx context.Context, line string) error {
 		return b.paintTry(ctx, thread, looking(q, a.who, line))
 	})
-	answer, err := b.o.Engine.Ask(ctx, a.who, q, commands.AskOptions{
+	answer, err := b.ask(ctx, a.who, q, commands.AskOptions{
 		Thread: thread, Progress: func(line commands.Progress) { p.say(line.Text) },
 	})
 	p.stop()

@@ -2,11 +2,13 @@ package bot_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"whybot/bot"
 	"whybot/commands"
@@ -80,7 +82,9 @@ func TestIgnored(t *testing.T) {
 	f.done(f.Mention(slackfake.UserOtherBot, slackfake.ChannelOps, "", "why can't web-1 get an IP"))
 	f.done(f.OpenHome(slackfake.UserOperator))
 	f.done(f.Shortcut(slackfake.UserOperator, "diagnose_global", "", ""))
-	f.wantCounts(0, 0, 0)
+	f.why("why can't web-1 get an IP") // by the time of this answer the others would have theirs
+	f.shows("Proposed fix")
+	f.wantCounts(1, 0, 0)
 }
 
 func TestStrangersAreNotAnswered(t *testing.T) {
@@ -116,14 +120,16 @@ func TestPanicEndsOneQuestionOnly(t *testing.T) {
 	f := newFixture(t, setup{})
 	f.engine.during = func(context.Context, func(string)) error { panic("boom") }
 	f.why("why can't web-1 get an IP")
+	f.shows("Something went wrong inside whybot", "ephemeral to "+slackfake.UserOperator)
+	f.logged("panicked")
 	f.engine.during = nil
-	f.logged("request panicked")
 	f.why("why can't web-2 get an IP")
 	f.shows("web-2", "Proposed fix")
 }
 
 func TestTooManyQuestions(t *testing.T) {
 	f := newFixture(t, setup{})
+	f.engine.answer = commands.Answer{Verdict: cured} // no evidence to wait for
 	for i := range 12 {
 		f.why(fmt.Sprintf("why can't web-%d get an IP", i))
 	}
@@ -183,6 +189,7 @@ func TestHostileNames(t *testing.T) {
 			f.why("why can't web-1 get an IP")
 			root := f.shows("DHCP-01", "Certainty")
 			f.shows("Evidence of inc-1, part 1")
+			wantSmall(t, f, root)
 			f.press(slackfake.UserApprover, root.TS, "apply-0")
 			f.shows("Nobody may decide", "ephemeral to "+slackfake.UserApprover)
 			f.done(f.Slash(slackfake.UserApprover, slackfake.ChannelOps, "/timeline", "inc-1"))
@@ -199,6 +206,22 @@ func TestHostileNames(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// wantSmall asserts that a root message fits a phone.
+func wantSmall(t *testing.T, f *fixture, root slackfake.Message) {
+	t.Helper()
+	var blocks []json.RawMessage
+	if err := json.Unmarshal(root.Blocks, &blocks); err != nil || len(blocks) > 7 {
+		t.Errorf("%d blocks, %v", len(blocks), err)
+	}
+	shown := strings.TrimPrefix(seen(root), root.Text)
+	if n := utf8.RuneCountInString(shown); n > 1500 {
+		t.Errorf("%d characters", n)
+	}
+	if b := f.Buttons(root.Channel, root.TS); len(b) > 3 {
+		t.Errorf("%d buttons", len(b))
 	}
 }
 

@@ -31,23 +31,14 @@ type Approvers struct {
 	Groups []string // user group ids
 }
 
-// IncidentLister finds the incident that a proposal belongs to.
-type IncidentLister interface {
-	ListIncidents(ctx context.Context, q commands.IncidentQuery) ([]commands.Incident, error)
-}
-
 // AuthorizerOptions configures an Authorizer.
 type AuthorizerOptions struct {
 	BotToken string
 	// APIURL is the Web API's address; default Slack's own.
 	APIURL    string
 	Approvers Approvers
-	// AskerMayApprove lets the person who asked decide on the fix. Without it
-	// Incidents must be set.
-	AskerMayApprove bool
-	Incidents       IncidentLister
-	Now             func() time.Time
-	Log             *slog.Logger
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // An Authorizer decides who may decide on fixes in Slack. Whatever it cannot
@@ -77,9 +68,6 @@ func NewAuthorizer(o AuthorizerOptions) (*Authorizer, error) {
 	if o.BotToken == "" {
 		errs = append(errs, errors.New("bot: the Authorizer needs BotToken"))
 	}
-	if !o.AskerMayApprove && o.Incidents == nil {
-		errs = append(errs, errors.New("bot: the Authorizer needs Incidents to keep the asker from approving"))
-	}
 	if err := checkURL(o.APIURL, "https", "http"); err != nil {
 		errs = append(errs, fmt.Errorf("bot: APIURL: %w", err))
 	}
@@ -106,7 +94,7 @@ func (a *Authorizer) Close() { a.client.CloseIdleConnections() }
 // Allow returns nil when who may decide on p, and otherwise an *commands.Error
 // with CodeDenied that says who may. It fits commands.Options.Allow for actors
 // with Via "slack"; all others it refuses.
-func (a *Authorizer) Allow(ctx context.Context, who commands.Actor, p commands.Proposal) error {
+func (a *Authorizer) Allow(ctx context.Context, who commands.Actor, _ commands.Proposal) error {
 	if who.Via != viaSlack || !isMember(who.ID) {
 		return a.denied("", nil)
 	}
@@ -117,10 +105,7 @@ func (a *Authorizer) Allow(ctx context.Context, who commands.Actor, p commands.P
 	if !listed {
 		return a.denied("", nil)
 	}
-	if err := a.inGoodStanding(ctx, who); err != nil {
-		return err
-	}
-	return a.notOwn(ctx, who, p)
+	return a.inGoodStanding(ctx, who)
 }
 
 // denied is the refusal; it names who may.
@@ -250,21 +235,6 @@ func (a *Authorizer) inGoodStanding(ctx context.Context, who commands.Actor) err
 		if c.refused {
 			return a.denied(c.why, nil)
 		}
-	}
-	return nil
-}
-
-// notOwn keeps the asker from approving, where that is the rule.
-func (a *Authorizer) notOwn(ctx context.Context, who commands.Actor, p commands.Proposal) error {
-	if a.o.AskerMayApprove {
-		return nil
-	}
-	incs, err := a.o.Incidents.ListIncidents(ctx, commands.IncidentQuery{ID: p.Incident})
-	if err != nil || len(incs) == 0 {
-		return a.denied("It could not be found out who asked, so nothing was done.", err)
-	}
-	if asker := incs[0].Asker; asker.Via == who.Via && asker.ID == who.ID {
-		return a.denied("You asked, so somebody else has to decide.", nil)
 	}
 	return nil
 }

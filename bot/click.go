@@ -99,7 +99,10 @@ func (b *Bot) change(ctx context.Context, c click, p commands.Proposal, inc comm
 	progress := follow(ctx, 0, func(ctx context.Context, line string) error {
 		return b.drawProgress(ctx, inc.Thread, inc.ID, line)
 	})
-	outcome, err := do(ctx, p.ID, c.who, func(line commands.Progress) { progress.say(line.Text) })
+	outcome, err := func() (o commands.Outcome, err error) {
+		defer b.recovered(&err)
+		return do(ctx, p.ID, c.who, func(line commands.Progress) { progress.say(line.Text) })
+	}()
 	progress.stop()
 	ctx, cancel := b.ending(ctx)
 	defer cancel()

@@ -135,6 +135,7 @@ func TestRestartInTheMiddle(t *testing.T) {
 	if _, err := f.memory.OpenIncident(t.Context(), inc); err != nil {
 		t.Fatal(err)
 	}
+	f.stop()
 	f.start()
 	f.shows("No answer about", "web-9", "restarted while it was looking")
 	again := len(f.History(slackfake.ChannelOps, ts))
@@ -164,9 +165,11 @@ func TestShutdownWaitsForTheFix(t *testing.T) {
 	if buttons := f.Buttons(slackfake.ChannelOps, root.TS); len(buttons) != 0 {
 		t.Errorf("buttons while it is being applied: %v", buttons)
 	}
-	time.AfterFunc(200*time.Millisecond, func() { close(finish) })
+	time.AfterFunc(time.Second, func() { close(finish) })
 	f.wantCounts(1, 1, 0)
-	f.shows("Applied and verified")
+	if m, _ := f.Message(slackfake.ChannelOps, root.TS); !strings.Contains(seen(m), "Applied and verified") {
+		t.Errorf("Run returned before the outcome was shown: %s", seen(m))
+	}
 }
 
 func TestAnnounce(t *testing.T) {
@@ -195,6 +198,7 @@ func TestDecline(t *testing.T) {
 	root := f.answered()
 	f.press(slackfake.UserOperator, root.TS, "Not now")
 	f.shows("Only", "ephemeral to "+slackfake.UserOperator)
+	f.Inject(slackfake.Fault{Method: "chat.update", Reset: true})
 	f.press(slackfake.UserApprover, root.TS, "Not now")
 	f.shows("3 fixes are off the table")
 	root = f.shows("Declined: ", "A packet filter drops the reply")
@@ -249,6 +253,7 @@ func TestForeignButtons(t *testing.T) {
 		{slackfake.ChannelOps, "apply-0", "fx-accept", "not in the conversation of inc-1"},
 		{slackfake.ChannelPrivate, "apply-0", "fx-accept", "not in the conversation of inc-1"},
 		{slackfake.ChannelOps, "apply-0", "fx-unheard-of", "no longer known"},
+		{slackfake.ChannelOps, "of_tomorrow", "", "no longer known"},
 		{slackfake.ChannelOps, "apply-0", "`<!channel>`", "no longer known"},
 		{slackfake.ChannelOps, "apply-0", strings.Repeat("x", 2000), "no longer known"},
 	} {

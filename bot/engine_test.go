@@ -7,8 +7,12 @@ import (
 	"sync"
 	"time"
 
+	"whybot/bot"
 	"whybot/commands"
 )
+
+// The core is an Engine.
+var _ bot.Engine = (*commands.Engine)(nil)
 
 // scripted is an Engine that keeps the core's rules about who gets to apply
 // what, and makes no changes to anything.

@@ -195,6 +195,7 @@ func TestListen(t *testing.T) {
 	if err := f.halt(); err == nil || !strings.Contains(err.Error(), "slack.listen") {
 		t.Errorf("Run on an impossible address: %v", err)
 	}
+	f.stop()
 	f.tune = func(o *bot.Options) {
 		o.Mode, o.SigningSecret, o.AppToken, o.Listen = bot.HTTP, secret, "", "127.0.0.1:0"
 	}

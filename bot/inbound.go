@@ -130,10 +130,7 @@ func (b *Bot) interaction(c slack.InteractionCallback) *request {
 		return nil
 	}
 	pressed := c.ActionCallback.BlockActions[0]
-	action, _, ours := strings.Cut(pressed.ActionID, "-")
-	if !ours {
-		return nil
-	}
+	action, _, _ := strings.Cut(pressed.ActionID, "-")
 	team := c.User.TeamID
 	if team == "" {
 		team = c.Team.ID
@@ -141,6 +138,9 @@ func (b *Bot) interaction(c slack.InteractionCallback) *request {
 	channel := c.Channel.ID
 	if channel == "" {
 		channel = c.Container.ChannelID
+	}
+	if channel == "" {
+		return nil // on a view; whybot shows none
 	}
 	k := click{
 		action: action, value: pressed.Value,

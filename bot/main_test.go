@@ -70,7 +70,7 @@ type setup struct {
 
 func newFixture(t *testing.T, s setup) *fixture {
 	t.Helper()
-	f := &fixture{t: t, clock: slackfake.NewManualClock(noon), logs: &buffer{}, tune: s.tune, path: filepath.Join(t.TempDir(), "memory.json")}
+	f := &fixture{t: t, clock: slackfake.NewManualClock(noon), logs: &buffer{}, tune: s.tune, path: filepath.Join(t.TempDir(), "whybot.db")}
 	options := slackfake.Options{Clock: f.clock, Workspace: slackfake.DefaultWorkspace(), ShareDelay: time.Nanosecond}
 	if s.slack != nil {
 		s.slack(&options)
@@ -90,7 +90,7 @@ func newFixture(t *testing.T, s setup) *fixture {
 	}
 	var err error
 	f.auth, err = bot.NewAuthorizer(bot.AuthorizerOptions{
-		BotToken: "xoxb-fake-bot", APIURL: f.URL(), Approvers: approvers, AskerMayApprove: true, Now: f.clock.Now,
+		BotToken: "xoxb-fake-bot", APIURL: f.URL(), Approvers: approvers, Now: f.clock.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func newFixture(t *testing.T, s setup) *fixture {
 // start runs a bot over what the store has; the one before must have stopped.
 func (f *fixture) start() {
 	f.t.Helper()
-	f.memory = openNotebook(f.t, f.path)
+	f.memory = openNotebook(f.t, f.path, f.clock.Now)
 	f.engine.memory = f.memory
 	o := bot.Options{
 		Mode: bot.Socket, BotToken: "xoxb-fake-bot", AppToken: "xapp-fake-app", APIURL: f.URL(), Engine: f.engine,
@@ -146,6 +146,17 @@ func (f *fixture) start() {
 	}
 }
 
+// stop ends the bot and closes its store.
+func (f *fixture) stop() {
+	f.t.Helper()
+	if err := f.halt(); err != nil {
+		f.t.Fatalf("Run: %v", err)
+	}
+	if err := f.memory.Close(); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 // logged waits until the log has a line that says this.
 func (f *fixture) logged(text string) {
 	f.t.Helper()
@@ -160,9 +171,7 @@ func (f *fixture) logged(text string) {
 
 func (f *fixture) restart() {
 	f.t.Helper()
-	if err := f.halt(); err != nil {
-		f.t.Fatalf("Run: %v", err)
-	}
+	f.stop()
 	f.start()
 }
 
@@ -251,8 +260,8 @@ func (f *fixture) press(user, ts, button string, o ...slackfake.ClickOption) {
 	f.done(f.Click(user, slackfake.ChannelOps, ts, button, o...))
 }
 
-// count waits until the engine has been asked and has applied so often, and
-// then makes sure that it stays so.
+// wantCounts ends the bot, so that nothing more can happen, and compares how often
+// the engine was asked, has applied and has undone.
 func (f *fixture) wantCounts(asked, applied, undone int) {
 	f.t.Helper()
 	if err := f.halt(); err != nil { // drained: nothing more happens

@@ -68,8 +68,9 @@ func (p picture) layout(summary int, withCommands bool) message {
 	if o.stale {
 		p.inc.Verdict = &commands.Verdict{
 			State: commands.Unclear, Title: "The fix was undone",
-			Summary: "What it cured may be back. Before the undo: " + p.inc.Verdict.Summary, Missing: "the question asked again",
+			Summary: "What it cured may be back. Before the undo: " + p.inc.Verdict.Summary,
 		}
+		p.fact.blind = ""
 	}
 	m := message{text: p.notice(o)}
 	m.add(
@@ -169,7 +170,11 @@ func (p picture) proposed(o offer, withCommands bool) slack.Block {
 	}
 	f := fixes[0]
 	r := newRich(p.names())
-	r.bold("Proposed fix: ").prose(sentence(f.Title), maxLabel+15)
+	label := "Proposed fix: "
+	if f.Persistent && len(o.applied) > 0 {
+		label = "To make it last: "
+	}
+	r.bold(label).prose(sentence(f.Title), maxLabel+15)
 	r.text(fmt.Sprintf(" %s: %s, %s.", f.Class, undoWord(f), lastWord(f)))
 	if len(f.Touches) > 0 {
 		r.text(" ").prose(f.Touches[0], 120)

@@ -39,7 +39,7 @@ func (f *fixture) roots() int {
 func TestLostAnswers(t *testing.T) {
 	for name, fault := range map[string]slackfake.Fault{
 		"after": {Method: "chat.postMessage", ResetAfterCommit: true}, "before": {Method: "chat.postMessage", Reset: true},
-		"update": {Method: "chat.update", ResetAfterCommit: true}, "error": {Method: "chat.postMessage", Status: 500},
+		"update": {Method: "chat.update", ResetAfterCommit: true}, "update before": {Method: "chat.update", Reset: true}, "error": {Method: "chat.postMessage", Status: 500},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, setup{})
@@ -136,11 +136,11 @@ func TestNoReconnectStorm(t *testing.T) {
 func TestBadTokenEndsRun(t *testing.T) {
 	s := slackfake.New(slackfake.Options{})
 	t.Cleanup(s.Close)
-	auth, err := bot.NewAuthorizer(bot.AuthorizerOptions{BotToken: "xoxb-wrong", APIURL: s.URL(), AskerMayApprove: true})
+	auth, err := bot.NewAuthorizer(bot.AuthorizerOptions{BotToken: "xoxb-wrong", APIURL: s.URL()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	memory := openNotebook(t, t.TempDir()+"/m.json")
+	memory := openNotebook(t, t.TempDir()+"/whybot.db", time.Now)
 	for _, c := range []struct{ bot, app, want string }{
 		{"xoxb-wrong", "xapp-fake-app", "slack refuses the bot token"}, {"xoxb-fake-bot", "xapp-wrong", "check the app token"},
 	} {

@@ -67,9 +67,27 @@ func timeline(about string, events []commands.Event) message {
 	m := message{text: notice(head + " " + events[len(events)-1].Text)}
 	m.add(newRich([]string{bare(about)}).prose(head, maxSummary).done())
 	r := newRich([]string{bare(about)})
-	for _, e := range events {
+	for i, e := range events {
+		if i > 0 {
+			r.newline()
+		}
 		r.eventLine(e)
+		if e.Incident != about {
+			r.text(" (" + bare(e.Incident) + ")")
+		}
 	}
 	m.add(r.done())
 	return m
+}
+
+// eventLine is one line of a timeline.
+func (r *rich) eventLine(e commands.Event) *rich {
+	r.date(e.At, "{date_short_pretty} {time_secs}").text(" ").bold(string(e.Kind))
+	if e.Text != "" {
+		r.text(" ").prose(e.Text, 160)
+	}
+	if e.Actor.ID != "" {
+		r.text(" — ").person(e.Actor)
+	}
+	return r
 }

@@ -73,7 +73,7 @@ func (e *Engine) claim(ctx context.Context, id string, who Actor) (Proposal, err
 		case p.State != Proposed:
 			return nil, gone(*p)
 		case p.Hash != PlanHash(p.Steps):
-			return nil, &Error{Code: CodeInternal, Public: "The stored plan is not the one that was shown; it will not be applied.", Hint: "Ask the question again."}
+			return nil, errOtherPlan
 		case now.After(p.Expires):
 			expired = true
 			p.State, p.Outcome = Expired, "Expired before anyone applied it."
@@ -96,6 +96,11 @@ func (e *Engine) claim(ctx context.Context, id string, who Actor) (Proposal, err
 		err = &Error{Code: CodeGone, Public: "This fix has expired; the facts it rests on are too old.", Hint: "Ask the question again."}
 	}
 	return p, err
+}
+
+// errOtherPlan refuses a stored plan that is not what its hash says.
+var errOtherPlan = &Error{
+	Code: CodeInternal, Public: "The stored plan is not the one that was shown and approved; nothing was changed.", Hint: "Ask the question again.",
 }
 
 // gone says what became of a proposal that can no longer be applied.
@@ -164,16 +169,16 @@ func (e *Engine) perform(ctx context.Context, p Proposal) error {
 	for i, s := range p.Steps {
 		err := e.do(ctx, s, e.kinds[s.Kind].Do(s))
 		if err == nil {
-			if err = e.awaitState(ctx, s, StepDone); err != nil {
-				return err
-			}
+			err = e.awaitState(ctx, s, StepDone)
+		}
+		if err == nil {
 			continue
 		}
 		got, _, readErr := e.stepState(context.WithoutCancel(ctx), s)
 		switch {
 		case readErr == nil && got == StepDone:
 			e.o.Log.Warn("step made in spite of an error", slog.String("proposal", p.ID), slog.Any("error", err))
-		case readErr == nil && got == StepPending:
+		case readErr == nil && got == StepPending && !errors.Is(err, errHalfMade):
 			return errors.Join(err, e.takeBack(ctx, p.Steps[:i]))
 		default:
 			return err
@@ -198,7 +203,7 @@ func (e *Engine) do(ctx context.Context, s Step, actions []Action) error {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return cancelled(ctx)
 	}
 	results, err := e.o.Changer.Change(ctx, s.Node, batch)
 	if err != nil {
@@ -218,9 +223,14 @@ func (e *Engine) do(ctx context.Context, s Step, actions []Action) error {
 	return nil
 }
 
+// cancelled says that a change was not begun because its context had ended.
+func cancelled(ctx context.Context) error {
+	return &Error{Code: CodeOutside, Public: "It was cancelled before the change began.", Hint: "Nothing was changed.", Err: context.Cause(ctx)}
+}
+
 func (e *Engine) call(ctx context.Context, c CloudCall) error {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return cancelled(ctx)
 	}
 	if c.Op != "resync-dhcp-network" {
 		return internalf(fmt.Errorf("no cloud call %q", c.Op), "changing OpenStack")
@@ -238,10 +248,14 @@ func (e *Engine) call(ctx context.Context, c CloudCall) error {
 		}
 	}
 	return &Error{
-		Code: CodeOutside, Err: err, Public: "The network was taken off its DHCP agent and could not be put back.",
+		Code: CodeOutside, Err: errors.Join(errHalfMade, err), Public: "The network was taken off its DHCP agent and could not be put back.",
 		Hint: "Run: openstack network agent add network --dhcp " + agent + " " + network,
 	}
 }
+
+// errHalfMade marks a change that was begun and neither finished nor taken
+// back, whatever its place looks like.
+var errHalfMade = errors.New("the change is half-made")
 
 // awaitState polls until s's place is as wanted, for at most the settle time.
 func (e *Engine) awaitState(ctx context.Context, s Step, want StepState) error {
@@ -279,6 +293,9 @@ func (e *Engine) takeBack(ctx context.Context, steps []Step) error {
 func (e *Engine) afterFailure(ctx context.Context, p Proposal, cause error) Proposal {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.o.Static)
 	defer cancel()
+	if errors.Is(cause, errHalfMade) {
+		return e.settle(ctx, p, Undecided, EventFailed, "Half-made: "+Public(cause))
+	}
 	switch e.Actual(ctx, p) {
 	case StepPending:
 		return e.settle(ctx, p, Failed, EventFailed, "Failed, nothing is changed: "+Public(cause))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"time"
 
 	"whybot/commands/node"
 	"whybot/runners"
@@ -68,6 +69,9 @@ func newPass(q Question, s runners.Server, port runners.Attachment, path *Path) 
 type reading struct {
 	results map[string]runners.Result
 	err     error
+	// begun and done are when it was asked for and when it was in, by
+	// whybot's clock.
+	begun, done time.Time
 }
 
 // Report records a finding under the diagnosis' name and title.

@@ -166,7 +166,7 @@ func (e *Engine) findServer(ctx context.Context, ref string) (runners.Server, er
 	}
 	lines := make([]string, 0, len(servers))
 	for _, s := range servers {
-		lines = append(lines, fmt.Sprintf("%s (project %s, %s)", s.ID, s.ProjectID, cmpStatus(s)))
+		lines = append(lines, fmt.Sprintf("%s (project %s, %s)", s.ID, s.ProjectID, described(s)))
 	}
 	return runners.Server{}, &Error{
 		Code: CodeInvalid, Public: fmt.Sprintf("%d servers are named %s: %s.", len(servers), Clean(ref, 80), strings.Join(lines, "; ")),
@@ -174,7 +174,8 @@ func (e *Engine) findServer(ctx context.Context, ref string) (runners.Server, er
 	}
 }
 
-func cmpStatus(s runners.Server) string {
+// described tells servers of one name apart.
+func described(s runners.Server) string {
 	if len(s.Addresses) > 0 {
 		return s.Status + ", " + strings.Join(s.Addresses, " ")
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
+	"time"
 
 	"whybot/commands/node"
 	"whybot/runners"
@@ -45,12 +46,15 @@ func (x *examination) readNodes(ctx context.Context) {
 // readAll runs what probes lists on every scope's node at once.
 func (e *Engine) readAll(ctx context.Context, scopes []Scope, probes func(Scope) []runners.Probe) map[string]reading {
 	results, errs := runners.Each(ctx, e.o.FanOut, scopes, func(ctx context.Context, s Scope) (reading, error) {
+		r := reading{begun: time.Now()}
 		out, err := e.o.Shell.Run(ctx, s.Node, probes(s))
+		r.done = time.Now()
 		if err != nil {
 			e.o.Log.Warn("node could not be read", slog.String("node", s.Node), slog.Any("error", err))
-			return reading{err: err}, nil
+			r.err = err
+			return r, nil
 		}
-		r := reading{results: make(map[string]runners.Result, len(out))}
+		r.results = make(map[string]runners.Result, len(out))
 		for _, res := range out {
 			r.results[res.Probe.Name] = res
 		}
@@ -121,7 +125,7 @@ func (x *examination) blind(what string, err error) {
 	for _, one := range flatten(err) {
 		b := Blind{What: what, Why: publicWhy(one)}
 		if e, ok := errors.AsType[*runners.Error](one); ok {
-			b.What, b.Why = e.Target, e.Why()
+			b.Node, b.What, b.Why = x.nodeOf(e.Target), e.Target, e.Why()
 			if e.Op != "" {
 				b.What += ": " + e.Op
 			}
@@ -130,6 +134,14 @@ func (x *examination) blind(what string, err error) {
 			x.unseen = append(x.unseen, b)
 		}
 	}
+}
+
+// nodeOf returns target if it is a node of the path.
+func (x *examination) nodeOf(target string) string {
+	if slices.Contains(x.pass.Path.Nodes(), target) {
+		return target
+	}
+	return ""
 }
 
 // flatten splits what errors.Join made.

@@ -319,7 +319,7 @@ func (ps *Packets) entered(c Crossing, from, to time.Time) uint64 {
 		at = c.In
 	}
 	var n uint64
-	for _, f := range ps.Seen[at].Frames {
+	for _, f := range ps.Seen[at].all {
 		switch {
 		case !from.IsZero() && f.At.Before(from), !to.IsZero() && f.At.After(to):
 		case f.Reply != (c.Direction == Reply):
@@ -358,7 +358,7 @@ func (e *Engine) counterProbes(Scope) []runners.Probe {
 			probes = append(probes, p)
 		}
 	}
-	return append(probes, runners.Probe{Name: "clock-end", Argv: []string{"date", "+%s.%N"}}, node.LinksProbe())
+	return append(probes, node.LinksProbe(), runners.Probe{Name: "clock-end", Argv: []string{"date", "+%s.%N"}})
 }
 
 // Frames returns the frames counted at h as evidence.

@@ -395,12 +395,12 @@ func (b *bench) ask() commands.Proposal {
 	return a.Fixes[0]
 }
 
-// applied asks, applies the first proposal and insists that it came to state.
-func (b *bench) applied(state commands.ProposalState) commands.Proposal {
+// applied asks, applies the first proposal and insists that it was verified.
+func (b *bench) applied() commands.Proposal {
 	b.t.Helper()
 	out, err := b.engine.Apply(b.t.Context(), b.ask().ID, alice, nil)
-	if err != nil || out.Proposal.State != state {
-		b.t.Fatalf("applying came to %q (%s), %v; want %q", out.Proposal.State, out.Proposal.Outcome, err, state)
+	if err != nil || out.Proposal.State != commands.Verified {
+		b.t.Fatalf("applying came to %q (%s), %v", out.Proposal.State, out.Proposal.Outcome, err)
 	}
 	return out.Proposal
 }
@@ -420,7 +420,7 @@ func (b *bench) change(id string, edit func(*commands.Proposal)) commands.Propos
 
 func (b *bench) stored(id string) commands.Proposal {
 	b.t.Helper()
-	ps, err := b.memory.ListProposals(context.Background(), commands.ProposalQuery{ID: id})
+	ps, err := b.memory.ListProposals(b.t.Context(), commands.ProposalQuery{ID: id})
 	if err != nil || len(ps) != 1 {
 		b.t.Fatalf("proposal %s: %d stored, %v", id, len(ps), err)
 	}
@@ -429,7 +429,7 @@ func (b *bench) stored(id string) commands.Proposal {
 
 func (b *bench) events() []commands.Event {
 	b.t.Helper()
-	events, err := b.memory.Events(context.Background(), commands.EventQuery{})
+	events, err := b.memory.Events(b.t.Context(), commands.EventQuery{})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -456,7 +456,7 @@ func (b *bench) wantEvents(want string) {
 	if got := b.kinds(); got != want {
 		b.t.Errorf("events %q, want %q", got, want)
 	}
-	if n, err := b.memory.VerifyChain(context.Background()); err != nil || n == 0 {
+	if n, err := b.memory.VerifyChain(b.t.Context()); err != nil || n == 0 {
 		b.t.Errorf("the journal: %d events, %v", n, err)
 	}
 }

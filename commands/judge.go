@@ -15,7 +15,7 @@ import (
 // captured, the edge they end on decides: a finding further along the way is
 // true but not yet the reason.
 func judge(p *Pass, findings []Finding, unseen []Blind) (Verdict, []Finding) {
-	j := judgement{p: p, findings: p.inPathOrder(findings)}
+	j := judgement{p: p, findings: p.inPathOrder(findings), unseen: unseen}
 	if v, ok := j.delivered(); ok {
 		return v, j.findings
 	}
@@ -28,12 +28,13 @@ func judge(p *Pass, findings []Finding, unseen []Blind) (Verdict, []Finding) {
 	}
 	// The least certain cut decides what can be said of all of them.
 	worst := slices.MinFunc(cuts, func(a, b cut) int { return cmp.Compare(a.rank, b.rank) })
-	return j.verdictOf(worst, cuts, unseen), j.findings
+	return j.verdictOf(worst, cuts), j.findings
 }
 
 type judgement struct {
 	p        *Pass
 	findings []Finding
+	unseen   []Blind
 }
 
 // A cut says how surely one branch is known to be cut.
@@ -106,12 +107,18 @@ func (j *judgement) cutOf(b Branch, yielding bool) cut {
 		c.rank = cutProbably
 	case c.flow.State == FlowLost:
 		c.rank = lostUnnamed
-	case j.p.guestHolds():
+	case j.p.guestHolds() && !j.blindOn(b):
 		c.rank = uncut
 	default:
 		c.rank = notSeen
 	}
 	return c
+}
+
+// blindOn reports whether anything on b's way could not be seen: what was not
+// looked at is not clear.
+func (j *judgement) blindOn(b Branch) bool {
+	return slices.ContainsFunc(j.unseen, func(u Blind) bool { return u.Node == "" || u.Node == b.Node || u.Node == j.p.Path.Node })
 }
 
 // guestHolds reports whether the guest answered ARP for its own address.
@@ -162,7 +169,7 @@ func (p *Pass) inPathOrder(findings []Finding) []Finding {
 }
 
 // verdictOf states the least certain cut, in the light of the others.
-func (j *judgement) verdictOf(worst cut, cuts []cut, unseen []Blind) Verdict {
+func (j *judgement) verdictOf(worst cut, cuts []cut) Verdict {
 	switch worst.rank {
 	case cutProven, cutProbably:
 		return j.named(worst, cuts)
@@ -175,7 +182,7 @@ func (j *judgement) verdictOf(worst cut, cuts []cut, unseen []Blind) Verdict {
 		}
 	case notSeen:
 	}
-	return j.notSeen(worst, unseen)
+	return j.notSeen(worst)
 }
 
 func (j *judgement) named(worst cut, cuts []cut) Verdict {
@@ -213,12 +220,14 @@ func (j *judgement) unnamed(c cut) Verdict {
 	return v
 }
 
-func (j *judgement) notSeen(c cut, unseen []Blind) Verdict {
+func (j *judgement) notSeen(c cut) Verdict {
 	v := Verdict{State: Unclear, Title: "Not enough could be seen"}
 	switch {
 	case j.p.Packets == nil:
 		v.Summary = "Nothing that was read stops DHCP on the path, but no packets were looked at."
 		v.Missing = "a capture of the guest's DHCP packets"
+	case j.p.guestHolds():
+		v.Summary = j.p.Server.Name + " answers for its address now. Whether DHCP would serve it again is not known."
 	case c.flow.State == FlowSilent:
 		v.Summary = fmt.Sprintf("%s sent no DHCP request in %.0f s and does not answer for its address; nothing that was read stops DHCP on the path.",
 			j.p.Server.Name, j.p.Packets.Took.Seconds())
@@ -229,9 +238,9 @@ func (j *judgement) notSeen(c cut, unseen []Blind) Verdict {
 	if len(j.findings) > 0 {
 		v.Summary += fmt.Sprintf(" Found so far: %s (%s).", j.findings[0].Summary, j.findings[0].State)
 	}
-	if len(unseen) > 0 {
-		v.Summary += fmt.Sprintf(" Not seen: %s (%s)", unseen[0].What, unseen[0].Why)
-		if n := len(unseen) - 1; n > 0 {
+	if len(j.unseen) > 0 {
+		v.Summary += fmt.Sprintf(" Not seen: %s (%s)", j.unseen[0].What, j.unseen[0].Why)
+		if n := len(j.unseen) - 1; n > 0 {
 			v.Summary += fmt.Sprintf(", and %d more", n)
 		}
 		v.Summary += "."

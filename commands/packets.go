@@ -5,13 +5,18 @@ import (
 	"time"
 
 	"whybot/commands/capture"
+	"whybot/commands/node"
 )
 
 // A HopFrames is what a capture at one hop saw.
 type HopFrames struct {
 	// Err is why the hop was not observed; nil when it was.
-	Err    error
+	Err error
+	// Frames are those of the window in which all hops were watched.
 	Frames []capture.Frame
+	// all are the frames the capture saw, the window's and a few around it:
+	// counters are read before and after the window, never at its very ends.
+	all []capture.Frame
 }
 
 // Packets is what the packet stage saw.
@@ -26,9 +31,9 @@ type Packets struct {
 	// namespace, empty when none did; Asked says that the question was put.
 	Holder string
 	Asked  bool
-	// RXBefore and RXAfter are the guest tap's receive counters at the ends
+	// TapBefore and TapAfter are the guest's tap with its counters at the ends
 	// of the window; nil when not read.
-	RXBefore, RXAfter *uint64
+	TapBefore, TapAfter *node.Link
 }
 
 // A FlowState is what became of a guest's frames on one branch.
@@ -73,12 +78,13 @@ func (ps *Packets) Trace(p *Path, b Branch) Flow {
 	case ps.requests(first) == 0:
 		return Flow{State: FlowBlind}
 	}
+	if atGuest && ps.replies(first, b) > 0 {
+		return Flow{State: FlowDelivered}
+	}
 	if lost, ok := ps.lostRequest(hops); ok {
 		return lost
 	}
 	switch {
-	case ps.replies(first, b) > 0 && atGuest:
-		return Flow{State: FlowDelivered}
 	case ps.replies(first, b) > 0, last.Node != b.Node || last.Kind != HopTap:
 		return Flow{State: FlowBlind}
 	case ps.replies(last, b) == 0:

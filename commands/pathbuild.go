@@ -71,7 +71,7 @@ func guestNode(s runners.Server, port runners.Port) (string, error) {
 func (p *Path) wireHops(nodeName string, a runners.Attachment) []Hop {
 	kind, ok := a.Network.Type.Get()
 	if !ok {
-		p.Gaps = append(p.Gaps, Blind{"the segment of network " + a.Network.Name + " on " + nodeName, a.Network.Type.Why()})
+		p.Gaps = append(p.Gaps, Blind{nodeName, "the segment of network " + a.Network.Name + " on " + nodeName, a.Network.Type.Why()})
 		return nil
 	}
 	segment := a.Network.SegmentationID.Or(0)
@@ -81,14 +81,14 @@ func (p *Path) wireHops(nodeName string, a runners.Attachment) []Hop {
 	nic, why := nicOf(nodeName, a)
 	switch {
 	case nic == "":
-		p.Gaps = append(p.Gaps, Blind{"the NIC of " + a.Network.PhysicalNet.Or("the physical network") + " on " + nodeName, why})
+		p.Gaps = append(p.Gaps, Blind{nodeName, "the NIC of " + a.Network.PhysicalNet.Or("the physical network") + " on " + nodeName, why})
 		return nil
 	case kind == "flat":
 		return []Hop{{nodeName, nic, HopNIC}}
 	case kind == "vlan":
 		return []Hop{{nodeName, fmt.Sprintf("%s.%d", nic, segment), HopSegment}, {nodeName, nic, HopNIC}}
 	}
-	p.Gaps = append(p.Gaps, Blind{"the segment of network " + a.Network.Name + " on " + nodeName, "network type " + kind + " is not one whybot follows"})
+	p.Gaps = append(p.Gaps, Blind{nodeName, "the segment of network " + a.Network.Name + " on " + nodeName, "network type " + kind + " is not one whybot follows"})
 	return nil
 }
 
@@ -124,7 +124,7 @@ func nicOf(nodeName string, a runners.Attachment) (nic, why string) {
 func (p *Path) addBranch(a runners.Attachment, port runners.Port) {
 	nodeName, ok := port.HostID.Get()
 	if !ok || nodeName == "" {
-		p.Gaps = append(p.Gaps, Blind{"the node of DHCP port " + port.ID, cmp.Or(port.HostID.Why(), "the port is bound to no host")})
+		p.Gaps = append(p.Gaps, Blind{"", "the node of DHCP port " + port.ID, cmp.Or(port.HostID.Why(), "the port is bound to no host")})
 		return
 	}
 	b := Branch{Node: nodeName, Port: port, Agent: agentOn(nodeName, a), Local: nodeName == p.Node}

@@ -26,6 +26,9 @@ func (e *Engine) Undo(ctx context.Context, id string, who Actor, progress func(P
 		if !slices.Contains([]ProposalState{Applied, Verified, NotCured}, p.State) {
 			return nil, notApplied(*p)
 		}
+		if p.Hash != PlanHash(p.Steps) {
+			return nil, errOtherPlan
+		}
 		p.State = Undoing
 		return []Event{{
 			Incident: p.Incident, Kind: EventApproved, At: e.o.Now(), Actor: who, Text: "undo: " + p.Title,
@@ -36,7 +39,14 @@ func (e *Engine) Undo(ctx context.Context, id string, who Actor, progress func(P
 		return Outcome{Proposal: before}, err
 	}
 	e.teller(p.Incident, progress)("undoing: %s", p.Title)
-	if err := e.require(ctx, p.Steps, StepDone); err != nil {
+	err = e.o.Allow(ctx, who, p)
+	if err == nil {
+		err = e.require(ctx, p.Steps, StepDone)
+	}
+	if err == nil && ctx.Err() != nil {
+		err = cancelled(ctx)
+	}
+	if err != nil {
 		return Outcome{Proposal: e.settle(ctx, p, before.State, EventFailed, "Not undone. "+Public(err))}, err
 	}
 	if err := e.takeBack(ctx, p.Steps); err != nil {

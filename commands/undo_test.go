@@ -14,7 +14,7 @@ import (
 func TestUndoRestores(t *testing.T) {
 	b := newBench(t, mendTwice)
 	before := b.world.snapshot()
-	p := b.applied(commands.Verified)
+	p := b.applied()
 	out, err := b.engine.Undo(t.Context(), p.ID, bob, nil)
 	if err != nil || out.Proposal.State != commands.Undone {
 		t.Fatalf("came to %q, %v", out.Proposal.State, err)
@@ -54,7 +54,7 @@ func TestUndoRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, c.fix)
-			p := b.applied(commands.Verified)
+			p := b.applied()
 			c.before(b, p)
 			cells, sent := b.world.snapshot(), len(b.world.sent())
 			_, err := b.engine.Undo(t.Context(), p.ID, bob, nil)
@@ -81,7 +81,7 @@ func TestUndoOfWhatWasNeverApplied(t *testing.T) {
 
 func TestOneOfManyUndoes(t *testing.T) {
 	b := newBench(t, mend)
-	p := b.applied(commands.Verified)
+	p := b.applied()
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	won := 0
@@ -118,7 +118,7 @@ func TestUndoThatFails(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, mend)
-			p := b.applied(commands.Verified)
+			p := b.applied()
 			b.world.ineffective["set forward broken"] = !c.effect
 			b.world.after = func(string) (int, error) {
 				if c.silence {
@@ -139,7 +139,7 @@ func TestUndoThatFails(t *testing.T) {
 
 func TestUndoThatDoesNotShow(t *testing.T) {
 	b := newBench(t, mend)
-	p := b.applied(commands.Verified)
+	p := b.applied()
 	b.world.ineffective["set forward broken"] = true
 	out, err := b.engine.Undo(t.Context(), p.ID, alice, nil)
 	wantCode(t, err, commands.CodeOutside)
@@ -152,7 +152,7 @@ func TestUndoThatDoesNotShow(t *testing.T) {
 // shown: taking it back would run commands nobody approved.
 func TestUndoOfAnEditedPlan(t *testing.T) {
 	b := newBench(t, mend)
-	p := b.applied(commands.Verified)
+	p := b.applied()
 	b.change(p.ID, func(p *commands.Proposal) { p.Steps[0].Args["from"] = "owned" })
 	_, err := b.engine.Undo(t.Context(), p.ID, alice, nil)
 	wantCode(t, err, commands.CodeInternal)
@@ -163,12 +163,29 @@ func TestUndoOfAnEditedPlan(t *testing.T) {
 // nothing changed.
 func TestCancelledUndoChangesNothing(t *testing.T) {
 	b := newBench(t, mend)
-	p := b.applied(commands.Verified)
+	p := b.applied()
 	ctx, cancel := context.WithCancel(t.Context())
 	b.world.beforeRead = func(string, []runners.Probe) error { cancel(); return nil }
 	if _, err := b.engine.Undo(ctx, p.ID, alice, nil); err == nil {
 		t.Error("the undo went on")
 	}
+	b.wantSent("set forward fixed")
+	b.wantState(p.ID, commands.Verified)
+}
+
+// The right to change is asked for at the click and again right before the
+// change.
+func TestUndoRightWithdrawnAfterTheClick(t *testing.T) {
+	b := newBench(t, mend)
+	p := b.applied()
+	b.permit(func(who commands.Actor, p commands.Proposal) error {
+		if p.State == commands.Undoing {
+			return denied(who, p)
+		}
+		return nil
+	})
+	_, err := b.engine.Undo(t.Context(), p.ID, bob, nil)
+	wantCode(t, err, commands.CodeDenied)
 	b.wantSent("set forward fixed")
 	b.wantState(p.ID, commands.Verified)
 }

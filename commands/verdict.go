@@ -47,6 +47,7 @@ type Finding struct {
 
 // A Blind is something that could not be seen, and why.
 type Blind struct {
+	Node string `json:"-"` // where, if it is on a node
 	What string `json:"what"`
 	Why  string `json:"why"`
 }

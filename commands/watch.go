@@ -44,6 +44,7 @@ type watch struct {
 
 	mu     sync.Mutex
 	seen   map[Hop]*HopFrames
+	early  map[Hop]int   // how many of the frames came before the window
 	last   time.Time     // arrival of the last frame
 	reply  time.Time     // arrival of the first reply at the guest's tap
 	holder string        // who answers for the guest's address
@@ -56,26 +57,26 @@ type watch struct {
 func (x *examination) watchPackets(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, x.e.o.Packet, fmt.Errorf("the packet stage's %s are over", x.e.o.Packet))
 	defer cancel()
-	w := &watch{x: x, hops: capturable(x.pass.Path), seen: map[Hop]*HopFrames{}, wake: make(chan struct{}, 1)}
+	w := &watch{x: x, hops: capturable(x.pass.Path), seen: map[Hop]*HopFrames{}, early: map[Hop]int{}, wake: make(chan struct{}, 1)}
 	readers, stop := w.arm(ctx)
 	defer func() {
 		stop()
 		readers.Wait()
 	}()
 
-	armed := w.reset()
-	probes, scopes := x.e.counterProbes, x.pass.scopes()
-	before := make(chan map[string]reading, 1)
 	var side sync.WaitGroup
-	side.Go(func() { before <- x.e.readAll(ctx, scopes, probes) })
 	side.Go(func() { w.findHolder(ctx) })
-	w.untilDecided(ctx, armed)
+	probes, scopes := x.e.counterProbes, x.pass.scopes()
+	before := x.e.readAll(ctx, scopes, probes)
+	begun := w.begin()
+	w.untilDecided(ctx, begun)
 	side.Wait()
+	took := time.Since(begun)
 
 	// The closing reading must not be cut off by the stage's own end.
 	closing, done := context.WithTimeout(context.WithoutCancel(ctx), x.e.o.Static)
 	defer done()
-	ps := &Packets{Before: <-before, After: x.e.readAll(closing, scopes, probes), Took: time.Since(armed)}
+	ps := &Packets{Before: before, After: x.e.readAll(closing, scopes, probes), Took: took}
 	w.fill(ps)
 	x.pass.Packets = ps
 }
@@ -182,13 +183,13 @@ func (w *watch) nudge() {
 	}
 }
 
-// reset forgets what came while not all hops listened yet, and returns the
-// time from which all did.
-func (w *watch) reset() time.Time {
+// begin marks the frames that came while not everything was read yet: they do
+// not count for the decision. It returns the time from which frames do.
+func (w *watch) begin() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, s := range w.seen {
-		s.Frames = nil
+	for h, s := range w.seen {
+		w.early[h] = len(s.Frames)
 	}
 	w.last, w.reply = time.Time{}, time.Time{}
 	return time.Now()
@@ -216,7 +217,7 @@ func (w *watch) untilDecided(ctx context.Context, armed time.Time) {
 func (w *watch) state() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	requests, replies := (&Packets{Seen: w.snapshot()}).Count(w.lead())
+	requests, replies := (&Packets{Seen: w.counted()}).Count(w.lead())
 	return fmt.Sprintf("%d requests and %d replies at %s", requests, replies, w.lead())
 }
 
@@ -224,7 +225,7 @@ func (w *watch) state() string {
 func (w *watch) decided(armed, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	ps := &Packets{Seen: w.snapshot()}
+	ps := &Packets{Seen: w.counted()}
 	requests, _ := ps.Count(w.lead())
 	switch {
 	case w.holder == w.x.pass.Port.Port.MAC && requests == 0:
@@ -248,6 +249,17 @@ func (w *watch) lead() Hop {
 	return w.hops[0]
 }
 
+// counted returns the frames that count for the decision; the caller holds the
+// lock.
+func (w *watch) counted() map[Hop]HopFrames {
+	m := w.snapshot()
+	for h, s := range m {
+		s.Frames = s.Frames[w.early[h]:]
+		m[h] = s
+	}
+	return m
+}
+
 // snapshot returns the frames so far; the caller holds the lock.
 func (w *watch) snapshot() map[Hop]HopFrames {
 	m := make(map[Hop]HopFrames, len(w.seen))
@@ -261,25 +273,55 @@ func (w *watch) fill(ps *Packets) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ps.Seen, ps.Holder, ps.Asked = w.snapshot(), w.holder, w.asked
+	from, to := watched(ps.Before, ps.After)
 	for h, s := range ps.Seen {
-		s.Frames = within(s.Frames, clock(ps.Before[h.Node], "clock-start"), clock(ps.After[h.Node], "clock-end"))
+		s.all = s.Frames
+		if ahead, ok := ahead(ps.Before[h.Node]); ok {
+			s.Frames = within(s.Frames, from.Add(ahead), to.Add(ahead))
+		} else {
+			s.Frames = s.Frames[w.early[h]:]
+		}
 		ps.Seen[h] = s
 	}
 	tap := w.x.pass.Path.Guest[0]
-	ps.RXBefore, ps.RXAfter = received(ps.Before[tap.Node], tap), received(ps.After[tap.Node], tap)
+	ps.TapBefore, ps.TapAfter = linkOf(ps.Before[tap.Node], tap), linkOf(ps.After[tap.Node], tap)
 }
 
-// within keeps the frames between two times of their node's clock. All nodes
-// look at their clocks at once, so the same frames are kept at every hop,
-// however long a capture held them back. A zero time bounds nothing.
+// watched is the time, by whybot's clock, in which every node was being
+// watched: from the last opening reading to be in until the first closing one
+// was asked for. The same frames lie in it at every hop, however long a capture
+// held them back.
+func watched(before, after map[string]reading) (from, to time.Time) {
+	for _, r := range before {
+		if r.done.After(from) {
+			from = r.done
+		}
+	}
+	for _, r := range after {
+		if to.IsZero() || r.begun.Before(to) {
+			to = r.begun
+		}
+	}
+	return from, to
+}
+
+// ahead is how far a node's clock is ahead of whybot's, as far as its reading
+// tells: the node looked at its clock right before the reading was in.
+func ahead(r reading) (time.Duration, bool) {
+	t := clock(r, "clock-end")
+	return t.Sub(r.done), !t.IsZero()
+}
+
+// within keeps the frames between two times of their node's clock. A zero time
+// bounds nothing.
 func within(frames []capture.Frame, from, to time.Time) []capture.Frame {
 	return slices.DeleteFunc(slices.Clone(frames), func(f capture.Frame) bool {
 		return !from.IsZero() && f.At.Before(from) || !to.IsZero() && f.At.After(to)
 	})
 }
 
-// received returns the receive counter of the tap in a reading, or nil.
-func received(r reading, tap Hop) *uint64 {
+// linkOf returns a hop's link in a reading, or nil.
+func linkOf(r reading, h Hop) *node.Link {
 	res, ok := r.results[node.LinksProbe().Name]
 	if !ok || res.Err != nil {
 		return nil
@@ -288,11 +330,11 @@ func received(r reading, tap Hop) *uint64 {
 	if err != nil {
 		return nil
 	}
-	l, ok := links[tap.Device]
+	l, ok := links[h.Device]
 	if !ok {
 		return nil
 	}
-	return &l.RXPackets
+	return &l
 }
 
 // findHolder asks from every DHCP namespace who answers for the guest's

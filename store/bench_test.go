@@ -61,7 +61,7 @@ func BenchmarkAppend(b *testing.B) {
 				if _, err := file.WriteAt(page, i*4096); err != nil {
 					return err
 				}
-				if err := syscall.Fdatasync(int(file.Fd())); err != nil { // a descriptor fits
+				if err := syscall.Fdatasync(int(file.Fd())); err != nil {
 					return err
 				}
 			}
@@ -101,7 +101,7 @@ func benchWriters(b *testing.B, writers int, call func() error) {
 func BenchmarkRead(b *testing.B) {
 	s := benchStore(b)
 	events := 100_000
-	if n, err := strconv.Atoi(os.Getenv(eventsEnv)); err == nil { // how a benchmark is sized
+	if n, err := strconv.Atoi(os.Getenv(eventsEnv)); err == nil {
 		events = n
 	}
 	vms := fillStore(b, s, events)

@@ -59,7 +59,7 @@ func TestKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "whybot.db")
 	acknowledged := map[string]bool{}
 	for i := range iterations {
-		killAfter(t, path, 1+rand.IntN(200), acknowledged) // not for secrets
+		killAfter(t, path, 1+rand.IntN(200), acknowledged)
 		s, err := Open(t.Context(), Options{Path: path})
 		if err != nil {
 			t.Fatalf("iteration %d: %v", i, err)
@@ -89,8 +89,8 @@ func TestKilled(t *testing.T) {
 // adds all that it acknowledged.
 func killAfter(t *testing.T, path string, n int, acknowledged map[string]bool) {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$") // this very binary
-	child.Env = append(os.Environ(), childEnv+"="+path)                   // what the child inherits
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
+	child.Env = append(os.Environ(), childEnv+"="+path)
 	var stderr strings.Builder
 	child.Stderr = &stderr
 	out, err := child.StdoutPipe()
@@ -100,7 +100,7 @@ func killAfter(t *testing.T, path string, n int, acknowledged map[string]bool) {
 	read := 0
 	for {
 		line, err := lines.ReadString('\n')
-		if err == io.EOF { // as documented
+		if err == io.EOF {
 			break // what comes without a line's end was cut off
 		}
 		ok(t, err)

@@ -52,9 +52,9 @@ func TestChainNamesTheFirstBadEvent(t *testing.T) {
 		"an event with a hash of its own": {func(tx *bbolt.Tx) error {
 			return rewrite(tx, 6, func(b []byte) []byte {
 				var e commands.Event
-				_ = json.Unmarshal(b[32:], &e) // encoded by the store
+				_ = json.Unmarshal(b[32:], &e)
 				e.Text = "forged"
-				_, forged, _ := encodeEvent(e) // it can be encoded
+				_, forged, _ := encodeEvent(e)
 				return forged
 			})
 		}, 7, "event 7 does not follow on event 6"},
@@ -146,7 +146,7 @@ func tell(ctx context.Context, s *Store) (c contents, err error) {
 }
 
 // grown is a store with enough in it for trees of several levels.
-func grown(t *testing.T) (path string, told string) {
+func grown(t *testing.T) (path, told string) {
 	t.Helper()
 	s := openNew(t)
 	for i := range 20 {
@@ -173,7 +173,7 @@ func TestRandomDamage(t *testing.T) {
 	path, told := grown(t)
 	whole, err := os.ReadFile(path)
 	ok(t, err)
-	random := rand.New(rand.NewPCG(1, 2)) // it is to be the same every time
+	random := rand.New(rand.NewPCG(1, 2)) // the same damage every time
 	damaged := filepath.Join(t.TempDir(), "damaged.db")
 	onOpen, onRead, harmless := 0, 0, 0
 	for i := range 200 {
@@ -191,7 +191,7 @@ func TestRandomDamage(t *testing.T) {
 		}
 		ok(t, os.WriteFile(damaged, content, 0o600))
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		switch opened, got, err := openAndTell(t, ctx, damaged); {
+		switch opened, got, err := openAndTell(ctx, t, damaged); {
 		case ctx.Err() != nil:
 			t.Errorf("%s: hung", what)
 		case !opened && err != nil:
@@ -213,13 +213,13 @@ func TestRandomDamage(t *testing.T) {
 	}
 }
 
-func openAndTell(t *testing.T, ctx context.Context, path string) (opened bool, c contents, err error) { //nolint:revive // a test's context comes second
+func openAndTell(ctx context.Context, t *testing.T, path string) (opened bool, c contents, err error) {
 	t.Helper()
 	s, err := Open(ctx, Options{Path: path, Check: true})
 	if err != nil {
 		return false, c, err
 	}
-	defer s.Close() // nothing was written
+	defer s.Close()
 	c, err = tell(ctx, s)
 	return true, c, err
 }
@@ -234,7 +234,7 @@ func TestCutShortWhileOpen(t *testing.T) {
 	ok(t, os.WriteFile(path, content, 0o600))
 	s, err := Open(t.Context(), Options{Path: path})
 	ok(t, err)
-	defer s.Close() // the file is broken
+	defer s.Close()
 	ok(t, os.Truncate(path, 8192))
 	_, err = s.Events(t.Context(), commands.EventQuery{})
 	wantError(t, err, commands.CodeInternal, "damaged")
@@ -250,7 +250,7 @@ func TestImageRefuses(t *testing.T) {
 	ok(t, err)
 	newest, err := readImage(bytes.NewReader(whole), int64(len(whole)))
 	ok(t, err)
-	at := func(page uint64, offset int) int { return int(page*newest.pageSize) + offset } // small
+	at := func(page uint64, offset int) int { return int(page*newest.pageSize) + offset }
 	events := rootOf(t, path, eventsBucket)
 	for name, c := range map[string]struct {
 		damage func(b []byte)

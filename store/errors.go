@@ -7,7 +7,7 @@ import (
 	"strings"
 	"syscall"
 
-	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"whybot/commands"
 )
@@ -55,7 +55,7 @@ func (s *Store) closedError() error {
 		Code:   commands.CodeInternal,
 		Public: fmt.Sprintf("The store %s is closed.", s.opts.Path),
 		Hint:   "Whybot is stopping; ask again when it is back.",
-		Err:    bbolt.ErrDatabaseNotOpen,
+		Err:    bolterrors.ErrDatabaseNotOpen,
 	}
 }
 
@@ -88,7 +88,7 @@ func (s *Store) readError(err error) error {
 	switch {
 	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
-	case errors.Is(err, bbolt.ErrDatabaseNotOpen):
+	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
 		return s.closedError()
 	case errors.Is(err, errDamaged):
 		return damagedError(s.opts.Path, err)

@@ -23,7 +23,7 @@ func lock(ctx context.Context, file *os.File, path string) error {
 	retry := time.NewTicker(lockRetry)
 	defer retry.Stop()
 	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) // a descriptor fits
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			return nil
 		}

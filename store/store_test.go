@@ -26,7 +26,7 @@ import (
 const childEnv = "WHYBOT_STORE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(childEnv); path != "" { // how a test speaks to its child
+	if path := os.Getenv(childEnv); path != "" {
 		os.Exit(appendForever(path))
 	}
 	goleak.VerifyTestMain(m)
@@ -76,7 +76,7 @@ func boltCheck(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close() // only read
+	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
 		t.Fatal(err)
@@ -128,12 +128,16 @@ func wantEvents(t *testing.T, s *Store, want int) {
 }
 
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Store { return openNew(t) })
+	storetest.Run(t, func(t *testing.T) storetest.Store {
+		t.Helper()
+		return openNew(t)
+	})
 }
 
 // TestContractOneByOne runs the suite without group commit.
 func TestContractOneByOne(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Store {
+		t.Helper()
 		return openAt(t, Options{Path: filepath.Join(t.TempDir(), "whybot.db"), MaxBatch: 1, Check: true})
 	})
 }
@@ -380,7 +384,7 @@ func TestOpenRefuses(t *testing.T) {
 				_ = s.Close()
 			}
 			wantError(t, err, commands.CodeInternal, c.words...)
-			if after, _ := os.ReadFile(c.path); !bytes.Equal(before, after) { // as before
+			if after, _ := os.ReadFile(c.path); !bytes.Equal(before, after) {
 				t.Error("the file was changed")
 			}
 		})
@@ -429,7 +433,7 @@ func TestOpenFileMode(t *testing.T) {
 	if mode() != 0o600 {
 		t.Errorf("new file has mode %v", mode())
 	}
-	ok(t, os.Chmod(s.opts.Path, 0o644)) // what is to be put right
+	ok(t, os.Chmod(s.opts.Path, 0o644))
 	var log bytes.Buffer
 	openAt(t, Options{Path: s.opts.Path, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if mode() != 0o600 || !strings.Contains(log.String(), "readable by others") {

@@ -7,7 +7,8 @@
 //
 //	question                   as typed; it is always about the cloud's server
 //	cloud                      what Neutron and Nova say, one `key: words` line each
-//	node/NODE                  `error: KIND` for a node that cannot be asked;
+//	node/NODE                  `error: KIND` for a node that cannot be asked; `too slow`
+//	                           keeps the engine waiting;
 //	                           `like: OTHER`, then edits, for a node as another is
 //	probe/NODE/NAME            what a probe prints
 //	change/NODE/NAME           edits of what it prints in the base

@@ -73,6 +73,3 @@ func fits(want, got string) bool {
 	}
 	return false
 }
-
-// Wants reports whether the fixture's want section is there.
-func (f *Fixture) Wants() bool { return len(f.want) > 0 }

@@ -29,14 +29,15 @@ func newWorld(f *Fixture) *world {
 	return &world{f: f, counted: map[string]int{}, listening: make(chan struct{})}
 }
 
-// latency is how long a node takes to answer, and between the clock probes.
+// latency is how long a node takes to answer, a frame to be told of, and a
+// reading between its two looks at the clock.
 const latency = 20 * time.Millisecond
 
 // Run answers probes as the fixture says. The first reading of the counters
 // is made when all captures listen, so it sets the frames going.
 func (w *world) Run(ctx context.Context, nodeName string, probes []runners.Probe) ([]runners.Result, error) {
 	if name, down := w.f.down[nodeName]; down {
-		return nil, failure(kinds[name], nodeName, "connect")
+		return nil, w.unanswered(ctx, name, nodeName, "connect")
 	}
 	after := w.count(nodeName, probes)
 	results := make([]runners.Result, 0, len(probes))
@@ -50,6 +51,18 @@ func (w *world) Run(ctx context.Context, nodeName string, probes []runners.Probe
 		}
 	}
 	return results, wait(ctx, latency)
+}
+
+// giveUp is how long a runner tries a node that does not answer.
+const giveUp = 10 * time.Second
+
+// unanswered is what comes of asking a node that is down. One that is too slow
+// keeps whoever asks waiting.
+func (w *world) unanswered(ctx context.Context, name, nodeName, op string) error {
+	if kinds[name] == runners.TooSlow {
+		_ = wait(ctx, giveUp) //nolint:errcheck // either way it is too slow
+	}
+	return failure(kinds[name], nodeName, op)
 }
 
 // count reports whether the packet stage is over for the node.
@@ -108,10 +121,10 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 // Capture plays the frames of a hop as a pcap stream.
-func (w *world) Capture(_ context.Context, nodeName string, spec runners.CaptureSpec) (io.ReadCloser, error) {
+func (w *world) Capture(ctx context.Context, nodeName string, spec runners.CaptureSpec) (io.ReadCloser, error) {
 	op := "capture on " + spec.Device
 	if name, down := w.f.down[nodeName]; down {
-		return nil, failure(kinds[name], nodeName, op)
+		return nil, w.unanswered(ctx, name, nodeName, op)
 	}
 	s, ok := w.f.capture(nodeName, spec.Device)
 	if !ok {
@@ -212,7 +225,7 @@ func (w *world) play(out *io.PipeWriter, records []record, stop <-chan struct{})
 	}
 	start := time.Now()
 	for _, r := range records {
-		t := time.NewTimer(time.Until(start.Add(r.at)))
+		t := time.NewTimer(time.Until(start.Add(r.at + latency))) // tcpdump and the way here take time too
 		select {
 		case <-t.C:
 		case <-stop:

@@ -212,7 +212,7 @@ func (o obstacle) weigh(f *commands.Finding, flow commands.Flow) {
 		f.Missing = fmt.Sprintf("agreement: %d frames were lost but the counter grew by %d", flow.Lost, t.Growth)
 	case t.Exact():
 		f.State = commands.Proven
-		f.Summary += fmt.Sprintf("; its counter grew by %d while %d frames were lost there", t.Growth, flow.Lost)
+		f.Summary += fmt.Sprintf("; its counter grew by %d, exactly by the frames lost there", t.Growth)
 	default:
 		f.State = commands.Proven
 		f.Summary += fmt.Sprintf("; its counter grew by %d, which covers the %d frames lost there (other traffic met it too)", t.Growth, flow.Lost)

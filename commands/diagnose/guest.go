@@ -53,23 +53,41 @@ func silence(p *commands.Pass, tap commands.Hop) error {
 	if p.Packets.Holder != "" {
 		return nil // it has its address and no reason to ask
 	}
-	before, after := p.Packets.RXBefore, p.Packets.RXAfter
+	before, after := p.Packets.TapBefore, p.Packets.TapAfter
 	if before == nil || after == nil {
 		return &runners.Error{Kind: runners.Invalid, Runner: "ssh", Target: tap.Node, Op: "counters of " + tap.Device, Hint: "could not be read twice"}
 	}
-	seconds := p.Packets.Took.Seconds()
-	f := guestFinding(p, fmt.Sprintf("%s received no frame at all from the guest in %.0f s (its counter stayed at %d)", tap, seconds, *after))
-	if *before != *after {
-		if !p.Packets.Asked {
-			return nil // it may well hold its address
-		}
-		f = guestFinding(p, fmt.Sprintf("the guest sent %d frames in %.0f s, none of them DHCP, and does not answer for its address", *after-*before, seconds))
-		f.State, f.Missing = commands.Probable, "whether it will ask at all: it may be between two tries, so renew the lease from its console and ask again"
+	links, err := p.Links(tap.Node)
+	if err != nil {
+		return err
+	}
+	// Only a guest that was asked for its address, and to which something was
+	// delivered since, has been heard to hold none.
+	asked := p.Packets.Asked && after.TXPackets > links[tap.Device].TXPackets
+	f, ok := quiet(p, after.RXPackets-before.RXPackets, after.RXPackets, asked)
+	if !ok {
+		return nil
 	}
 	f.Evidence = append(f.Evidence, p.Frames(tap))
 	f.Yields = true // it may only be between two tries
 	p.Report(f)
 	return nil
+}
+
+// quiet is the finding for a guest that sent so many frames in the window, none
+// of them DHCP; none when that says nothing.
+func quiet(p *commands.Pass, sent, counter uint64, asked bool) (commands.Finding, bool) {
+	tap, seconds := p.Path.Guest[0], p.Packets.Took.Seconds()
+	if sent > 0 {
+		f := guestFinding(p, fmt.Sprintf("the guest sent %d frames in %.0f s, none of them DHCP, and does not answer for its address", sent, seconds))
+		f.State, f.Missing = commands.Probable, "whether it will ask at all: it may be between two tries, so renew the lease from its console and ask again"
+		return f, asked
+	}
+	f := guestFinding(p, fmt.Sprintf("%s received no frame at all from the guest in %.0f s (its counter stayed at %d)", tap, seconds, counter))
+	if !asked {
+		f.State, f.Missing = commands.Probable, "whether it holds its address all the same: it could not be asked from the DHCP namespace"
+	}
+	return f, true
 }
 
 func guestFinding(p *commands.Pass, summary string) commands.Finding {

@@ -97,12 +97,14 @@ func linkState(p *commands.Pass, h commands.Hop, branch string, links node.Links
 	l, ok := links[h.Device]
 	guests := h == p.Path.Guest[0]
 	f := commands.Finding{
-		State: commands.Proven, Node: h.Node, Branch: branch, Edge: edgeInto(p, h, branch),
+		State: commands.Proven, Node: h.Node, Branch: branch, Edge: edgeInto(p, lostAt(p, h), branch),
 		Evidence: []commands.Evidence{linkEvidence(p, h.Node, h.Device)},
 	}
 	switch {
 	case !ok, h.Kind == commands.HopNIC && !onPath(p, h, links):
 		return nil
+	case h.Kind == commands.HopSegment && parentDown(l, links):
+		return nil // it cannot be up then, and follows its NIC
 	case !l.Up:
 		f.Summary = fmt.Sprintf("%s on %s is set down", h.Device, h.Node)
 		f.Fixes = []commands.Suggestion{{Fix: fix.LinkUp, Node: h.Node, Args: map[string]string{"device": h.Device}}}
@@ -117,6 +119,21 @@ func linkState(p *commands.Pass, h commands.Hop, branch string, links node.Links
 	}
 	p.Report(f)
 	return nil
+}
+
+// lostAt is the hop that a guest's frames do not get onto when h is down: a
+// segment stops with its NIC, and the bridge sends nothing out of it then.
+func lostAt(p *commands.Pass, h commands.Hop) commands.Hop {
+	if segments := p.Path.On(h.Node, commands.HopSegment); h.Kind == commands.HopNIC && h.Node == p.Path.Node && len(segments) > 0 {
+		return segments[0]
+	}
+	return h
+}
+
+// parentDown reports whether the link below l is set down.
+func parentDown(l node.Link, links node.Links) bool {
+	parent, ok := links[l.Parent]
+	return ok && !parent.Up
 }
 
 // onPath reports whether a NIC carries the network's segment: it is the flat

@@ -73,11 +73,10 @@ needs the kernel's 8021q module, so it is offered only where that is loaded.`,
 				Hint: "Load it (modprobe 8021q) and restart neutron-linuxbridge-agent there: it makes the sub-interface.",
 			}
 		}
-		device := map[string]string{"device": s.Args["device"]}
 		return []commands.Step{
 			{Kind: addVLAN.Name, Node: s.Node, Args: map[string]string{"device": s.Args["device"], "parent": s.Args["parent"], "vlan": s.Args["vlan"]}},
-			{Kind: enslave.Name, Node: s.Node, Args: map[string]string{"device": s.Args["device"], "master": s.Args["master"], "before": ""}},
-			{Kind: setUp.Name, Node: s.Node, Args: device},
+			{Kind: enslave.Name, Node: s.Node, Args: map[string]string{"device": s.Args["device"], "master": s.Args["master"], "before": "", "made": "yes"}},
+			{Kind: setUp.Name, Node: s.Node, Args: map[string]string{"device": s.Args["device"], "made": "yes"}},
 		}, nil
 	},
 })

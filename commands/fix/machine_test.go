@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"whybot/commands"
 	"whybot/commands/fix"
@@ -129,13 +130,21 @@ func (m *machine) Change(_ context.Context, _ string, cmds []runners.Probe) ([]r
 	results := make([]runners.Result, 0, len(cmds))
 	for _, c := range cmds {
 		r := runners.Result{Probe: c}
-		if err := m.exec(c.Argv); err != nil {
-			r.Output = runners.Output{ExitCode: 2, Stderr: err.Error()}
+		if complaint := complaintOf(m.exec(c.Argv)); complaint != "" {
+			r.Output = runners.Output{ExitCode: 2, Stderr: complaint}
 			return append(results, r), nil
 		}
 		results = append(results, r)
 	}
 	return results, nil
+}
+
+// complaintOf is what a program that failed prints.
+func complaintOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func (m *machine) exec(argv []string) error {
@@ -279,7 +288,8 @@ func newEngine(t *testing.T, m *machine, c *cloud, probes []runners.Probe, look 
 			Run:    func(_ context.Context, p *commands.Pass) error { look(p); return nil },
 		}},
 		Fixes: fix.All(), StepKinds: fix.Kinds(), Shell: m, Sniffer: deaf{}, Changer: m, Cloud: c, CloudChanger: c, Memory: memory,
-		Allow: func(context.Context, commands.Actor, commands.Proposal) error { return nil },
+		Allow:  func(context.Context, commands.Actor, commands.Proposal) error { return nil },
+		Packet: 200 * time.Millisecond, Settle: 200 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)

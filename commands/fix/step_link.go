@@ -9,14 +9,15 @@ import (
 	"whybot/runners"
 )
 
-// setUp brings a link up. Args: device.
+// setUp brings a link up. Args: device, made ("yes" when an earlier step of the
+// plan makes it).
 var setUp = registerKind(&commands.StepKind{
 	Name: "link-up", Read: readLinks,
 	State: func(s commands.Step, results []runners.Result) (commands.StepState, string) {
 		l, seen, ok := linkOf(s, results)
 		switch {
 		case !ok:
-			return commands.StepChanged, seen
+			return missing(s), seen
 		case l.Up:
 			return commands.StepDone, s.Args["device"] + " is up"
 		}
@@ -27,14 +28,14 @@ var setUp = registerKind(&commands.StepKind{
 })
 
 // enslave puts a link into a bridge. Args: device, master, before (its master
-// now, "" for none).
+// now, "" for none), made ("yes" when an earlier step of the plan makes it).
 var enslave = registerKind(&commands.StepKind{
 	Name: "link-master", Read: readLinks,
 	State: func(s commands.Step, results []runners.Result) (commands.StepState, string) {
 		l, seen, ok := linkOf(s, results)
 		switch {
 		case !ok:
-			return commands.StepChanged, seen
+			return missing(s), seen
 		case l.Master == s.Args["master"]:
 			return commands.StepDone, s.Args["device"] + " is in " + l.Master
 		case l.Master == s.Args["before"]:
@@ -85,9 +86,18 @@ func linkOf(s commands.Step, results []runners.Result) (node.Link, string, bool)
 	}
 	l, ok := links[s.Args["device"]]
 	if !ok {
-		return node.Link{}, "there is no " + s.Args["device"] + " any more", false
+		return node.Link{}, "there is no " + s.Args["device"], false
 	}
 	return l, "", true
+}
+
+// missing is the state of a step whose device is not there: still to come when
+// the plan itself makes it.
+func missing(s commands.Step) commands.StepState {
+	if s.Args["made"] == "yes" {
+		return commands.StepPending
+	}
+	return commands.StepChanged
 }
 
 func ipLink(words ...string) []commands.Action {

@@ -153,12 +153,16 @@ func TestLinkFixesApplyAndUndo(t *testing.T) {
 		master string
 	}{
 		{
-			"enslave a device that is down", fix.Enslave, map[string]string{"device": "eth4", "master": bridge, "before": ""},
-			map[string]node.Link{"eth4": {Name: "eth4"}}, bridge,
+			"enslave a device that is down", fix.Enslave,
+			map[string]string{"device": "eth4", "master": bridge, "before": ""},
+			map[string]node.Link{"eth4": {Name: "eth4"}},
+			bridge,
 		},
 		{
-			"move a device to its bridge", fix.Enslave, map[string]string{"device": "eth4", "master": bridge, "before": "br-old"},
-			map[string]node.Link{"eth4": {Name: "eth4", Up: true, Carrier: true, Master: "br-old"}, "br-old": {Name: "br-old", Kind: "bridge"}}, bridge,
+			"move a device to its bridge", fix.Enslave,
+			map[string]string{"device": "eth4", "master": bridge, "before": "br-old"},
+			map[string]node.Link{"eth4": {Name: "eth4", Up: true, Carrier: true, Master: "br-old"}, "br-old": {Name: "br-old", Kind: "bridge"}},
+			bridge,
 		},
 		{"bring a device up", fix.LinkUp, map[string]string{"device": "eth4"}, map[string]node.Link{"eth4": {Name: "eth4"}}, ""},
 		{

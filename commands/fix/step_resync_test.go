@@ -22,21 +22,15 @@ func TestResyncState(t *testing.T) {
 		want            commands.StepState
 	}{
 		{"nothing runs", "", "", commands.StepPending},
-		{"another network's dnsmasq runs", strings.ReplaceAll(dnsmasq, network, "other"), "", commands.StepDone},
+		{"another network's dnsmasq runs", strings.NewReplacer(network, "other", "ns-004b787f-9b", "ns-other").Replace(dnsmasq), entry, commands.StepPending},
+		{"told by its interface", strings.ReplaceAll(dnsmasq, network, "other"), entry, commands.StepDone},
 		{"it runs without the guest", dnsmasq, "", commands.StepPending},
 		{"it runs with another address for the guest", dnsmasq, strings.ReplaceAll(entry, "92.11\n", "92.12\n"), commands.StepPending},
 		{"the guest is known but nothing runs", "", entry, commands.StepPending},
 		{"as it should be", dnsmasq, entry, commands.StepDone},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			hosts := c.hosts
-			if c.name == "another network's dnsmasq runs" {
-				// Told by its interface, which is this network's.
-				hosts = entry
-			}
-			m := newMachine()
-			m.outputs["dnsmasq"] = runners.Output{Stdout: c.ps}
-			m.outputs["dhcp-hosts"] = runners.Output{Stdout: hosts}
+			m := newMachineWith(c.ps, c.hosts)
 			if got := m.state(t, k, step); got != c.want {
 				t.Errorf("state %s, want %s", got, c.want)
 			}

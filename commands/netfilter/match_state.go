@@ -18,17 +18,27 @@ type stateCond struct {
 func parseState(s string) condition {
 	var c stateCond
 	for name := range strings.SplitSeq(strings.ToUpper(s), ",") {
-		i := slices.Index(ctNames[1:], name)
+		state := ctStateNamed(name)
 		switch {
 		case name == "SNAT" || name == "DNAT":
 			c.translated = true
-		case i < 0:
+		case state == CTUnknown:
 			return nil
 		default:
-			c.states = append(c.states, CTState(i+1))
+			c.states = append(c.states, state)
 		}
 	}
 	return c
+}
+
+// ctStateNamed returns the state that iptables spells so, or CTUnknown.
+func ctStateNamed(name string) CTState {
+	for s := CTNew; s <= CTUntracked; s++ {
+		if ctNames[s] == name {
+			return s
+		}
+	}
+	return CTUnknown
 }
 
 func (c stateCond) test(v *view) Tri {

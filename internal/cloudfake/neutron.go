@@ -116,7 +116,7 @@ func (q *call) list(name string, c collection) answer {
 			found = append(found, q.shown(c, r.object))
 		}
 	}
-	slices.SortFunc(found, func(a, b object) int { return cmp.Compare(a["id"].(string), b["id"].(string)) })
+	slices.SortFunc(found, func(a, b object) int { return cmp.Compare(idOf(a), idOf(b)) })
 	limit, _ := strconv.Atoi(query.Get("limit")) // what is no number means no limit here
 	cut, more := page(found, query, limit)
 	body := object{name: cut}
@@ -139,10 +139,10 @@ func (q *call) pageLinks(query url.Values, cut []object, more bool) []any {
 		links = append(links, object{"rel": rel, "href": q.base + q.URL.Path + "?" + query.Encode()})
 	}
 	if more {
-		link("next", cut[len(cut)-1]["id"].(string))
+		link("next", idOf(cut[len(cut)-1]))
 	}
 	query.Set("page_reverse", "True")
-	link("previous", cut[0]["id"].(string))
+	link("previous", idOf(cut[0]))
 	return links
 }
 
@@ -195,7 +195,11 @@ func hasFixedIP(o object, filters []string) bool {
 		if key != "ip_address" && key != "subnet_id" {
 			continue
 		}
-		if !slices.ContainsFunc(ips, func(ip any) bool { return ip.(object)[key] == value }) {
+		has := func(ip any) bool {
+			fixed, ok := ip.(object)
+			return ok && fixed[key] == value
+		}
+		if !slices.ContainsFunc(ips, has) {
 			return false
 		}
 	}
@@ -251,7 +255,7 @@ func (q *call) networksOf(agentID string) answer {
 	}
 	networks := []object{}
 	for _, r := range q.networks() {
-		if slices.Contains(m.DHCPBindings, DHCPBinding{AgentID: agentID, NetworkID: r.object["id"].(string)}) {
+		if slices.Contains(m.DHCPBindings, DHCPBinding{AgentID: agentID, NetworkID: idOf(r.object)}) {
 			networks = append(networks, r.object)
 		}
 	}

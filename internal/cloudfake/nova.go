@@ -143,7 +143,7 @@ func (q *call) listServers(rule string, render func(*Server) object) answer {
 	cut, more := page(found, query, limit)
 	body := object{"servers": cut}
 	if more {
-		query.Set("marker", cut[len(cut)-1]["id"].(string))
+		query.Set("marker", idOf(cut[len(cut)-1]))
 		body["servers_links"] = []any{object{"rel": "next", "href": q.base + q.URL.Path + "?" + query.Encode()}}
 	}
 	return ok(body)

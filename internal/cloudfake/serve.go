@@ -28,6 +28,12 @@ func (c *Cloud) Requests() []Request {
 // object is a JSON object.
 type object = map[string]any
 
+// idOf returns the id of a rendered resource; every one has its own.
+func idOf(o object) string {
+	id, _ := o["id"].(string)
+	return id
+}
+
 // A call is one request with all that a handler needs to answer it. Handlers
 // run with the cloud's lock held.
 type call struct {

@@ -169,6 +169,15 @@ func putAddr(b []byte, a netip.Addr) {
 	}
 }
 
+// appendOption adds an option that holds an address, if there is one.
+func appendOption(b []byte, code byte, a netip.Addr) []byte {
+	if !a.Is4() {
+		return b
+	}
+	four := a.As4()
+	return append(append(b, code, 4), four[:]...)
+}
+
 // bytes is the BOOTP message with its options (RFC 2131).
 func (m dhcpMessage) bytes() []byte {
 	b := make([]byte, 236, bootpSize)
@@ -181,12 +190,8 @@ func (m dhcpMessage) bytes() []byte {
 	putAddr(b[16:], m.yours)
 	copy(b[28:], m.client[:])
 	b = append(b, 99, 130, 83, 99, 53, 1, byte(m.kind))
-	for code, a := range map[byte]netip.Addr{50: m.wanted, 54: m.server} {
-		if a.Is4() {
-			four := a.As4()
-			b = append(append(b, code, 4), four[:]...)
-		}
-	}
+	b = appendOption(b, 50, m.wanted)
+	b = appendOption(b, 54, m.server)
 	if m.lease != 0 {
 		b = binary.BigEndian.AppendUint32(append(b, 51, 4), m.lease)
 	}

@@ -237,7 +237,7 @@ func (s *Server) commandAckedLocked(d *Delivery, typed string, payload []byte) {
 	if m.Text == "" && rawOrEmpty(m.Blocks) == "" {
 		return
 	}
-	if _, e := s.answerLocked("ack of "+string(d.Kind), d.channel, d.user, m); e != nil {
+	if e := s.answerLocked("ack of "+string(d.Kind), d.channel, d.user, m); e != nil {
 		s.violateLocked("bad_ack_payload", string(d.Kind), "Slack refuses it: %s", e.code)
 	}
 }

@@ -77,11 +77,7 @@ func TestPeopleCannotDoWhatSlackForbids(t *testing.T) {
 }
 
 func TestClickCarriesWhatIsOnTheMessage(t *testing.T) {
-	f := newFixture(t)
-	a := f.listen(t, nil)
-	if err := f.WaitSockets(soon(t), 1); err != nil {
-		t.Fatal(err)
-	}
+	f, a := connected(t)
 	ts := f.post(t, slack.MsgOptionText("Proposed.", false), slack.MsgOptionBlocks(section("s-0", "*Fix*"), applyButton("a-0")))
 	if got := f.Buttons(slackfake.ChannelOps, ts); len(got) != 2 || got[0].Confirm != "Apply?: Deletes one rule." || got[0].Style != "primary" {
 		t.Fatalf("buttons = %+v", got)
@@ -91,11 +87,18 @@ func TestClickCarriesWhatIsOnTheMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := a.next(t).Data.(slack.InteractionCallback)
-	action := got.ActionCallback.BlockActions[0]
-	if action.ActionID != "apply" || action.BlockID != "a-0" || action.Value != "p-1" || got.Message.Timestamp != ts ||
-		got.Container.ChannelID != slackfake.ChannelOps || got.User.ID != slackfake.UserApprover || got.ResponseURL != d.ResponseURL {
+	if action := got.ActionCallback.BlockActions[0]; action.ActionID != "apply" || action.BlockID != "a-0" || action.Value != "p-1" {
+		t.Fatalf("action = %+v", action)
+	}
+	if got.Message.Timestamp != ts || got.Container.ChannelID != slackfake.ChannelOps || got.User.ID != slackfake.UserApprover || got.ResponseURL != d.ResponseURL {
 		t.Fatalf("callback = %+v", got)
 	}
+	wantNoViolations(t, f.Server)
+}
+
+func TestClickOnARevisionThatIsGone(t *testing.T) {
+	f, a := connected(t)
+	ts := f.post(t, slack.MsgOptionText("Proposed.", false), slack.MsgOptionBlocks(section("s-0", "*Fix*"), applyButton("a-0")))
 	if _, _, _, err := f.api.UpdateMessageContext(soon(t), slackfake.ChannelOps, ts, slack.MsgOptionText("Done.", false), slack.MsgOptionBlocks(section("s-1", "done"))); err != nil {
 		t.Fatal(err)
 	}
@@ -113,11 +116,7 @@ func TestClickCarriesWhatIsOnTheMessage(t *testing.T) {
 }
 
 func TestChoosingFromAMenuOnAnEphemeral(t *testing.T) {
-	f := newFixture(t)
-	a := f.listen(t, nil)
-	if err := f.WaitSockets(soon(t), 1); err != nil {
-		t.Fatal(err)
-	}
+	f, a := connected(t)
 	word := func(s string) *slack.TextBlockObject {
 		return slack.NewTextBlockObject(slack.PlainTextType, s, false, false)
 	}
@@ -231,8 +230,10 @@ func modal(action string) slack.ModalViewRequest {
 		return slack.NewTextBlockObject(slack.PlainTextType, s, false, false)
 	}
 	input := slack.NewInputBlock("why", word("Reason"), nil, slack.NewPlainTextInputBlockElement(nil, action).WithMaxLength(10))
-	return slack.ModalViewRequest{Type: slack.VTModal, Title: word("Confirm"), Submit: word("Go"), CallbackID: "confirm", PrivateMetadata: "p-1",
-		Blocks: slack.Blocks{BlockSet: []slack.Block{input}}}
+	return slack.ModalViewRequest{
+		Type: slack.VTModal, Title: word("Confirm"), Submit: word("Go"), CallbackID: "confirm", PrivateMetadata: "p-1",
+		Blocks: slack.Blocks{BlockSet: []slack.Block{input}},
+	}
 }
 
 func TestSubmittingAView(t *testing.T) {

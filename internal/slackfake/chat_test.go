@@ -268,7 +268,7 @@ func TestBadBlocksAreRefusedWithPointers(t *testing.T) {
 	wantViolation(t, f.Server, "too_long")
 }
 
-func TestPeopleAndGroups(t *testing.T) {
+func TestPeople(t *testing.T) {
 	f := newFixture(t)
 	u, err := f.api.GetUserInfoContext(soon(t), slackfake.UserGuest)
 	if err != nil || !u.IsRestricted || u.IsBot || u.TeamID != "T0HOME" {
@@ -282,6 +282,10 @@ func TestPeopleAndGroups(t *testing.T) {
 	if err != nil || stranger.TeamID != "T0AWAY" || !stranger.IsStranger {
 		t.Fatalf("stranger = %+v, %v", stranger, err)
 	}
+}
+
+func TestGroups(t *testing.T) {
+	f := newFixture(t)
 	members, err := f.api.GetUserGroupMembersContext(soon(t), slackfake.GroupApprovers)
 	if err != nil || len(members) != 2 {
 		t.Fatalf("members = %v, %v", members, err)
@@ -386,9 +390,11 @@ func TestSlowFaultWaitsOnTheFakesClock(t *testing.T) {
 	t.Fatal("the slow call never ended")
 }
 
-func TestFilesAppearAfterADelay(t *testing.T) {
-	f := newFixture(t)
-	parent := f.post(t, slack.MsgOptionText("parent", false))
+// upload uploads a picture into the thread of a new message, and returns a
+// block that shows it.
+func upload(t *testing.T, f *fixture) (parent, file string, image *slack.ImageBlock) {
+	t.Helper()
+	parent = f.post(t, slack.MsgOptionText("parent", false))
 	sum, err := f.api.UploadFileContext(soon(t), slack.UploadFileParameters{
 		Reader: strings.NewReader("PNG!"), FileSize: 4, Filename: "path.png", Title: "The path", AltTxt: "vm to switch: lost at eth3.3092",
 		Channel: slackfake.ChannelOps, ThreadTimestamp: parent,
@@ -396,15 +402,20 @@ func TestFilesAppearAfterADelay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image := slack.NewImageBlockSlackFile(&slack.SlackFileObject{ID: sum.ID}, "the path", "img", nil)
-	_, _, err = f.api.PostMessageContext(soon(t), slackfake.ChannelOps, slack.MsgOptionText("x", false), slack.MsgOptionBlocks(image))
+	return parent, sum.ID, slack.NewImageBlockSlackFile(&slack.SlackFileObject{ID: sum.ID}, "the path", "img", nil)
+}
+
+func TestFilesAppearAfterADelay(t *testing.T) {
+	f := newFixture(t)
+	parent, id, image := upload(t, f)
+	_, _, err := f.api.PostMessageContext(soon(t), slackfake.ChannelOps, slack.MsgOptionText("x", false), slack.MsgOptionBlocks(image))
 	wantError(t, err, "invalid_blocks")
-	file, _, _, err := f.api.GetFileInfoContext(soon(t), sum.ID, 0, 0)
+	file, _, _, err := f.api.GetFileInfoContext(soon(t), id, 0, 0)
 	if err != nil || file.Mimetype != "" || len(file.Shares.Public) != 0 {
 		t.Fatalf("before the delay: %+v, %v", file, err)
 	}
 	f.clock.Advance(2 * time.Second)
-	file, _, _, err = f.api.GetFileInfoContext(soon(t), sum.ID, 0, 0)
+	file, _, _, err = f.api.GetFileInfoContext(soon(t), id, 0, 0)
 	if err != nil || file.Mimetype != "image/png" || len(file.Shares.Public[slackfake.ChannelOps]) != 1 {
 		t.Fatalf("after the delay: %+v, %v", file, err)
 	}
@@ -414,10 +425,16 @@ func TestFilesAppearAfterADelay(t *testing.T) {
 	if _, _, err = f.api.PostMessageContext(soon(t), slackfake.ChannelOps, slack.MsgOptionText("x", false), slack.MsgOptionBlocks(image)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestFilesAreShownUntilTheyAreDeleted(t *testing.T) {
+	f := newFixture(t)
+	_, id, _ := upload(t, f)
+	f.clock.Advance(2 * time.Second)
 	if !strings.Contains(f.Transcript(), "      whybot: [file path.png: The path: vm to switch: lost at eth3.3092]\n") {
 		t.Fatalf("transcript:\n%s", f.Transcript())
 	}
-	if err := f.api.DeleteFileContext(soon(t), sum.ID); err != nil {
+	if err := f.api.DeleteFileContext(soon(t), id); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(f.Transcript(), "path.png") {

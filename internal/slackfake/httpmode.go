@@ -87,6 +87,7 @@ func (s *Server) postLocked(d *Delivery, n int, reason string) {
 func (s *Server) signedRequest(ctx context.Context, kind Kind, target string, payload []byte) (*http.Request, error) {
 	body, contentType := payload, "application/json"
 	switch kind {
+	case KindEvent: // as it is
 	case KindInteractive:
 		body, contentType = []byte(url.Values{"payload": {string(payload)}}.Encode()), "application/x-www-form-urlencoded"
 	case KindCommand:

@@ -126,8 +126,7 @@ func (s *Server) answerHook(url string, body []byte) *apiError {
 	if m.ReplaceOriginal || m.DeleteOriginal {
 		return s.changeOriginalLocked(hook, m)
 	}
-	_, e := s.answerLocked(MethodResponseURL, hook.channel, hook.user, m)
-	return e
+	return s.answerLocked(MethodResponseURL, hook.channel, hook.user, m)
 }
 
 func (s *Server) changeOriginalLocked(hook *responseHook, m hookMessage) *apiError {
@@ -136,8 +135,7 @@ func (s *Server) changeOriginalLocked(hook *responseHook, m hookMessage) *apiErr
 		if m.DeleteOriginal {
 			return fail("message_not_found")
 		}
-		_, e := s.answerLocked(MethodResponseURL, hook.channel, hook.user, m)
-		return e
+		return s.answerLocked(MethodResponseURL, hook.channel, hook.user, m)
 	}
 	if hook.original.Deleted {
 		return fail("message_not_found")
@@ -151,23 +149,24 @@ func (s *Server) changeOriginalLocked(hook *responseHook, m hookMessage) *apiErr
 }
 
 // answerLocked posts what a response_url or the acknowledgement of a command asks for.
-func (s *Server) answerLocked(where, channel, user string, m hookMessage) (*message, *apiError) {
+func (s *Server) answerLocked(where, channel, user string, m hookMessage) *apiError {
 	out := Message{Channel: channel, User: s.people.BotUserID, ThreadTS: m.ThreadTS}
 	switch m.ResponseType {
 	case "in_channel":
 	case "", "ephemeral":
 		out.EphemeralTo = user
 	default:
-		return nil, fail("invalid_response_type")
+		return fail("invalid_response_type")
 	}
 	if e := s.threadLocked(where, channel, m.ThreadTS); e != nil {
-		return nil, e
+		return e
 	}
 	accepted, e := s.acceptLocked(where, m.draft())
 	if e != nil {
-		return nil, e
+		return e
 	}
-	return s.storeLocked(out, accepted), nil
+	s.storeLocked(out, accepted)
+	return nil
 }
 
 // ResponseURLUses returns how many of its five uses a response_url has left.

@@ -50,6 +50,17 @@ func (f *fixture) listen(t *testing.T, answer any) *app {
 	return a
 }
 
+// connected is a fixture with an app that listens.
+func connected(t *testing.T) (*fixture, *app) {
+	t.Helper()
+	f := newFixture(t)
+	a := f.listen(t, nil)
+	if err := f.WaitSockets(soon(t), 1); err != nil {
+		t.Fatal(err)
+	}
+	return f, a
+}
+
 func (a *app) take(ctx context.Context, client *socketmode.Client, e socketmode.Event, answer any) {
 	if e.Request == nil || e.Request.EnvelopeID == "" {
 		return
@@ -76,11 +87,7 @@ func (a *app) next(t *testing.T) socketmode.Event {
 }
 
 func TestSocketModeDeliversAndTakesTheAck(t *testing.T) {
-	f := newFixture(t)
-	a := f.listen(t, nil)
-	if err := f.WaitSockets(soon(t), 1); err != nil {
-		t.Fatal(err)
-	}
+	f, a := connected(t)
 	d, err := f.Slash(slackfake.UserOperator, slackfake.ChannelOps, "/why", "can't web-1 reach db.prod.io & @approver in #ops")
 	if err != nil {
 		t.Fatal(err)

@@ -10,12 +10,8 @@ import (
 	"whybot/internal/slackfake"
 )
 
-func TestHomeShortcutsAndInvitationsReachTheApp(t *testing.T) {
-	f := newFixture(t)
-	a := f.listen(t, nil)
-	if err := f.WaitSockets(soon(t), 1); err != nil {
-		t.Fatal(err)
-	}
+func TestHomeReachesTheApp(t *testing.T) {
+	f, a := connected(t)
 	if _, err := f.OpenHome(slackfake.UserOperator); err != nil {
 		t.Fatal(err)
 	}
@@ -23,6 +19,16 @@ func TestHomeShortcutsAndInvitationsReachTheApp(t *testing.T) {
 	if !ok || home.Tab != "home" || home.User != slackfake.UserOperator {
 		t.Fatalf("event = %+v", home)
 	}
+	if err := f.Deactivate(slackfake.UserOperator); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.OpenHome(slackfake.UserOperator); err == nil {
+		t.Fatal("a deactivated user opened the Home tab")
+	}
+}
+
+func TestShortcutsReachTheApp(t *testing.T) {
+	f, a := connected(t)
 	ts := f.post(t, slack.MsgOptionText("x", false))
 	if _, err := f.Shortcut(slackfake.UserOperator, "diagnose_message", slackfake.ChannelOps, ts); err != nil {
 		t.Fatal(err)
@@ -37,18 +43,16 @@ func TestHomeShortcutsAndInvitationsReachTheApp(t *testing.T) {
 	if got := a.next(t).Data.(slack.InteractionCallback); got.Type != slack.InteractionTypeShortcut || got.TriggerID != d.TriggerID {
 		t.Fatalf("callback = %+v", got)
 	}
+}
+
+func TestInvitationReachesTheApp(t *testing.T) {
+	f, a := connected(t)
 	if err := f.AddMember(slackfake.ChannelSecret, slackfake.UserWhybot); err != nil {
 		t.Fatal(err)
 	}
 	joined, ok := a.next(t).Data.(slackevents.EventsAPIEvent).InnerEvent.Data.(*slackevents.MemberJoinedChannelEvent)
 	if !ok || joined.User != slackfake.UserWhybot || joined.Channel != slackfake.ChannelSecret {
 		t.Fatalf("event = %+v", joined)
-	}
-	if err := f.Deactivate(slackfake.UserOperator); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.OpenHome(slackfake.UserOperator); err == nil {
-		t.Fatal("a deactivated user opened the Home tab")
 	}
 }
 
@@ -73,11 +77,7 @@ func TestWorkspaceChangesAreSeenByTheAPI(t *testing.T) {
 }
 
 func TestDirectMessageAndMetadataAndWaiting(t *testing.T) {
-	f := newFixture(t)
-	a := f.listen(t, nil)
-	if err := f.WaitSockets(soon(t), 1); err != nil {
-		t.Fatal(err)
-	}
+	f, a := connected(t)
 	if _, err := f.Say(slackfake.UserOperator, slackfake.ChannelDM, "", "mail a@b.org"); err != nil {
 		t.Fatal(err)
 	}

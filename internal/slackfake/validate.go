@@ -220,14 +220,13 @@ func integer(low, high int64) check {
 	}
 }
 
-func address(high int) check {
-	return func(v *validation, at string, value any) {
-		v.length(at, value, 1, high)
-		text, _ := value.(string)
-		u, err := url.Parse(text)
-		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-			v.report(at, codeInvalidValue, "format uri", "must be an absolute http or https URL")
-		}
+// address accepts what a browser can be sent to.
+func address(v *validation, at string, value any) {
+	v.length(at, value, 1, 3000)
+	text, _ := value.(string)
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		v.report(at, codeInvalidValue, "format uri", "must be an absolute http or https URL")
 	}
 }
 

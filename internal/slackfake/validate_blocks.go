@@ -140,9 +140,9 @@ func (v *validation) plainBlocks() map[string]shape {
 		"file": {keys: map[string]check{"external_id": str(1, 255), "source": enum("remote")}, required: "external_id source"},
 		"video": {
 			keys: map[string]check{
-				"video_url": address(3000), "thumbnail_url": address(3000), "alt_text": str(1, 2000), "title": text(200, plain),
-				"title_url": address(3000), "author_name": shownStr(1, 50), "provider_name": shownStr(1, 50),
-				"provider_icon_url": address(3000), "description": text(200, plain),
+				"video_url": address, "thumbnail_url": address, "alt_text": str(1, 2000), "title": text(200, plain),
+				"title_url": address, "author_name": shownStr(1, 50), "provider_name": shownStr(1, 50),
+				"provider_icon_url": address, "description": text(200, plain),
 			},
 			required: "video_url thumbnail_url alt_text title",
 		},
@@ -220,7 +220,7 @@ func childBlocks(v *validation, at string, value any) {
 
 func taskCard() shape {
 	rich := typed("details", map[string]shape{"rich_text": {keys: map[string]check{"elements": richTextElements, "block_id": (*validation).blockID}, required: "elements"}})
-	source := typed("source", map[string]shape{"url": {keys: map[string]check{"url": address(3000), "text": shownStr(1, 255)}, required: "url text"}})
+	source := typed("source", map[string]shape{"url": {keys: map[string]check{"url": address, "text": shownStr(1, 255)}, required: "url text"}})
 	return shape{
 		keys: map[string]check{
 			"task_id": str(1, 255), "title": shownStr(1, 255), "status": enum("pending", "in_progress", "complete", "error"),

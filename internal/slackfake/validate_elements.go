@@ -84,7 +84,7 @@ func buttonShapes() map[string]shape {
 	})
 	return map[string]shape{
 		"button": element("text", map[string]check{
-			"text": label, "value": str(0, 2000), "url": address(3000), "style": style, "confirm": confirm,
+			"text": label, "value": str(0, 2000), "url": address, "style": style, "confirm": confirm,
 			"accessibility_label": str(1, 75), "visible_to_user_ids": visible,
 		}),
 		"icon_button": element("icon text", map[string]check{

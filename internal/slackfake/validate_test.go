@@ -140,7 +140,8 @@ func TestBlocksValidateAnswersAsSlackDoes(t *testing.T) {
 		OK     bool                `json:"ok"`
 		Error  string              `json:"error"`
 		Errors []slackfake.Problem `json:"errors"`
-	}) {
+	},
+	) {
 		t.Helper()
 		body, err := json.Marshal(args)
 		if err != nil {

@@ -40,7 +40,7 @@ func textBetween(low, high int, kinds ...string) check {
 func option(kinds ...string) check {
 	return object(shape{
 		keys: map[string]check{
-			"text": text(75, kinds...), "value": str(1, 75), "description": text(75, kinds...), "url": address(3000),
+			"text": text(75, kinds...), "value": str(1, 75), "description": text(75, kinds...), "url": address,
 		},
 		required: "text value",
 	})
@@ -65,7 +65,7 @@ func confirm(v *validation, at string, value any) {
 
 func slackFile(v *validation, at string, value any) {
 	object(shape{
-		keys:     map[string]check{"id": str(1, 255), "url": address(3000)},
+		keys:     map[string]check{"id": str(1, 255), "url": address},
 		required: "id|url",
 		rule: func(v *validation, at string, o map[string]any) {
 			if o["id"] != nil && o["url"] != nil {
@@ -77,7 +77,7 @@ func slackFile(v *validation, at string, value any) {
 
 // imageKeys are what image blocks and image elements share.
 func imageKeys() map[string]check {
-	return map[string]check{"image_url": address(3000), "slack_file": slackFile, "alt_text": str(1, 2000)}
+	return map[string]check{"image_url": address, "slack_file": slackFile, "alt_text": str(1, 2000)}
 }
 
 func imageRule(v *validation, at string, o map[string]any) {
@@ -129,7 +129,7 @@ func inlineShapes() map[string]shape {
 		"color":     one("value", id),
 		"broadcast": one("range", enum("here", "channel", "everyone")),
 		"emoji": {
-			keys:     map[string]check{"name": id, "unicode": id, "url": address(3000), "skin_tone": integer(1, 6), "style": style},
+			keys:     map[string]check{"name": id, "unicode": id, "url": address, "skin_tone": integer(1, 6), "style": style},
 			required: "name",
 		},
 		"link": {
@@ -138,7 +138,7 @@ func inlineShapes() map[string]shape {
 		},
 		"date": {
 			keys: map[string]check{
-				"timestamp": integer(0, 1<<40), "format": str(1, 255), "timezone": id, "url": address(3000),
+				"timestamp": integer(0, 1<<40), "format": str(1, 255), "timezone": id, "url": address,
 				"fallback": shownStr(1, 255), "style": style,
 			},
 			required: "timestamp format",

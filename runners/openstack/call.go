@@ -100,7 +100,7 @@ func (c *Client) exchange(ctx context.Context, s *session, r request, v any) (ht
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // it was only read
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil || v == nil {
 		return resp.Header, err

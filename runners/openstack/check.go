@@ -56,7 +56,7 @@ func (c *Client) Check(ctx context.Context) []CheckResult {
 
 // failed tells a failure with the words of the error, which are safe to show.
 func failed(what string, err error) CheckResult {
-	cure := "see whybot's log at level debug"
+	var cure string
 	switch runners.KindOf(err) {
 	case runners.Authentication:
 		cure = "look at the credentials in clouds.yaml"
@@ -66,6 +66,8 @@ func failed(what string, err error) CheckResult {
 		cure = "give whybot's user a role that may, admin by default"
 	case runners.NotFound:
 		cure = "look at auth_url, region_name and interface in clouds.yaml"
+	default:
+		cure = "see whybot's log at level debug"
 	}
 	return CheckResult{What: what, Detail: err.Error(), Cure: cure}
 }

@@ -64,7 +64,7 @@ func New(o Options) (*Client, error) {
 	}
 	transport := o.Transport
 	if transport == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
+		t := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck // it is one, by its documentation
 		t.TLSClientConfig = creds.tls
 		t.MaxIdleConnsPerHost = 16 // parallel reads of one API should not shake hands anew each time
 		transport = t

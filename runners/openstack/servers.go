@@ -221,8 +221,9 @@ func (c *Client) findByName(ctx context.Context, ref string) ([]server, NoServer
 	switch {
 	case ctx.Err() != nil:
 		return nil, NoServer{}, err
-	case err != nil:
-		return nil, miss, nil // the name is not there; only the suggestions are lost
+	case err != nil: // the name is not there; only the suggestions are lost
+		c.log.DebugContext(ctx, "no suggestions for a server name", "failure", runners.KindOf(err).String())
+		return nil, miss, nil
 	}
 	// A database may fold other letters than Go does, or none at all.
 	if same := sameName(all, ref); len(same) > 0 {

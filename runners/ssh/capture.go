@@ -131,7 +131,7 @@ func (p *Pool) begin(ctx context.Context, s *session, node, command, nonce strin
 	}
 	if !p.spawn(serve) {
 		s.conn.drop()
-		return nil, stopped(p.ctx, node, "tcpdump")
+		return nil, closedFailure(node, "tcpdump")
 	}
 	return cp, nil
 }

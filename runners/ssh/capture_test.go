@@ -129,7 +129,7 @@ func TestCaptureSeesPacketsAndStopsAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 	eventuallyNone(t, filter)
-	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("read after close: %v", err)
 	}
 	if r := run(t, p, sh("", "echo same connection")); r[0].Err != nil {

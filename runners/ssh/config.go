@@ -54,7 +54,9 @@ func (t *target) jumpName() string {
 	return t.via.node
 }
 
-func readConfig(file string) (*clientConfig, error) {
+// readConfig reads the config file of a user whose home directory is home;
+// empty means that the user database knows it.
+func readConfig(file, home string) (*clientConfig, error) {
 	if file == "" {
 		return nil, errors.New("ssh: no client config file is named: set ssh.config_file")
 	}
@@ -73,7 +75,7 @@ func readConfig(file string) (*clientConfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ssh: client config %s: %w", file, err)
 	}
-	c := &clientConfig{file: file, dir: filepath.Dir(abs), parsed: parsed, home: os.Getenv("HOME")}
+	c := &clientConfig{file: file, dir: filepath.Dir(abs), parsed: parsed, home: home}
 	if u, err := user.Current(); err == nil {
 		c.login = u.Username
 		if c.home == "" {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,16 +23,15 @@ import (
 
 func parse(t testing.TB, text string) *clientConfig {
 	t.Helper()
-	c, err := readConfig(write(t, filepath.Join(t.TempDir(), "config"), text))
+	c, err := readConfig(write(t, filepath.Join(t.TempDir(), "config"), text), "/home/op")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func TestResolve(t *testing.T) {
-	t.Setenv("HOME", "/home/op")
-	c := parse(t, `
+// routes is a config with every keyword that decides how a node is reached.
+const routes = `
 User everyone
 Host compute*
   HostName %h.example.net
@@ -59,11 +59,20 @@ Host six
   HostName 2001:db8::1
 Host nojump
   ProxyJump none
-`)
-	one, err := c.resolve("compute01")
+`
+
+func resolved(t testing.TB, c *clientConfig, node string) *target {
+	t.Helper()
+	got, err := c.resolve(node)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return got
+}
+
+func TestResolve(t *testing.T) {
+	c := parse(t, routes)
+	one := resolved(t, c, "compute01")
 	if one.addr != "compute01.example.net:2222" || one.user != "everyone" || !one.only || one.via != nil {
 		t.Errorf("%+v", one)
 	}
@@ -73,35 +82,55 @@ Host nojump
 	if want := []string{filepath.Join(c.dir, "kh1"), filepath.Join(c.dir, "k h2")}; !slices.Equal(one.knownHosts, want) {
 		t.Errorf("known hosts %q, want %q", one.knownHosts, want)
 	}
+	if alias := resolved(t, c, "alias"); alias.hostKeyAs != "real:22" {
+		t.Errorf("HostKeyAlias: %s", alias.hostKeyAs)
+	}
+	if six := resolved(t, c, "six"); six.addr != "[2001:db8::1]:22" {
+		t.Errorf("IPv6: %s", six.addr)
+	}
+}
+
+func TestResolveDefaults(t *testing.T) {
+	plain := resolved(t, parse(t, routes), "plain")
+	if plain.explicit || len(plain.identities) != 3 || plain.addr != "plain:22" {
+		t.Errorf("%+v", plain)
+	}
+	if plain.knownHosts[0] != "/home/op/.ssh/known_hosts" || !slices.Contains(plain.knownHosts, "/etc/ssh/ssh_known_hosts") {
+		t.Errorf("known hosts %q", plain.knownHosts)
+	}
+}
+
+func TestResolveJumps(t *testing.T) {
+	c := parse(t, routes)
 	for node, route := range map[string]string{
 		"compute02": "compute02 bastion", "x.deep": "x.deep second first", "second": "second bastion", "nojump": "nojump", "bastion": "bastion",
 	} {
-		target, err := c.resolve(node)
-		if err != nil {
-			t.Errorf("%s: %v", node, err)
-			continue
-		}
 		var got []string
-		for h := target; h != nil; h = h.via {
+		for h := resolved(t, c, node); h != nil; h = h.via {
 			got = append(got, h.node)
 		}
 		if strings.Join(got, " ") != route {
 			t.Errorf("%s goes %q, want %q", node, got, route)
 		}
 	}
-	deep, _ := c.resolve("x.deep")
+	deep := resolved(t, c, "x.deep")
 	if deep.via.user != "op" || deep.via.port != "2200" || deep.via.key == "second" {
 		t.Errorf("second hop %+v: its route must not be pooled as its own", deep.via)
 	}
-	if a, _ := c.resolve("alias"); a.hostKeyAs != "real:22" {
-		t.Errorf("HostKeyAlias: %s", a.hostKeyAs)
+}
+
+// TestHomeOfTheUserDatabase is for whybot run without $HOME, as by an init.
+func TestHomeOfTheUserDatabase(t *testing.T) {
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if six, _ := c.resolve("six"); six.addr != "[2001:db8::1]:22" {
-		t.Errorf("IPv6: %s", six.addr)
+	c, err := readConfig(write(t, filepath.Join(t.TempDir(), "config"), "IdentityFile ~/key\n"), "")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if plain, _ := c.resolve("plain"); plain.explicit || len(plain.identities) != 3 || plain.addr != "plain:22" ||
-		plain.knownHosts[0] != "/home/op/.ssh/known_hosts" || !slices.Contains(plain.knownHosts, "/etc/ssh/ssh_known_hosts") {
-		t.Errorf("defaults: %+v", plain)
+	if got, want := resolved(t, c, "n").identities, []string{filepath.Join(me.HomeDir, "key")}; !slices.Equal(got, want) {
+		t.Errorf("identities %q, want %q", got, want)
 	}
 }
 
@@ -144,7 +173,7 @@ func FuzzResolve(f *testing.F) {
 		if strings.Contains(strings.ToLower(text), "include") {
 			return // reads other files
 		}
-		c, err := readConfig(write(t, filepath.Join(t.TempDir(), "config"), text))
+		c, err := readConfig(write(t, filepath.Join(t.TempDir(), "config"), text), "/home/op")
 		if err != nil {
 			return
 		}

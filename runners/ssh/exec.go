@@ -56,7 +56,7 @@ func (p *Pool) exec(ctx context.Context, node, command, nonce string, probes int
 	exited := make(chan error, 1)
 	if !p.spawn(func() { exited <- s.Wait(); <-s.conn.slots }) {
 		s.conn.drop()
-		return nil, true, stopped(p.ctx, node, "run")
+		return nil, true, closedFailure(node, "run")
 	}
 	t = p.transcribe(s, stdout, stderr, nonce, probes)
 	if t.cause == nil {
@@ -64,7 +64,7 @@ func (p *Pool) exec(ctx context.Context, node, command, nonce string, probes int
 		return t, true, nil
 	}
 	_ = s.Close() // what still runs there loses its streams
-	if t.cause == io.EOF {
+	if errors.Is(t.cause, io.EOF) {
 		t.failure = endOf(ectx, node, t, exited)
 	} else {
 		t.failure = failure(runners.Invalid, node, "run", t.cause.Error(), t.cause)
@@ -80,9 +80,13 @@ func (p *Pool) exec(ctx context.Context, node, command, nonce string, probes int
 // after it is free in our count. What does not end in time is closed.
 func (p *Pool) leave(s *session, exited <-chan error) {
 	if !p.spawn(func() {
-		late := time.AfterFunc(grace, func() { _ = s.Close() })
-		<-exited
-		late.Stop()
+		late := time.NewTimer(grace)
+		defer late.Stop()
+		select {
+		case <-exited:
+		case <-late.C:
+			_ = s.Close()
+		}
 	}) {
 		s.conn.drop()
 	}
@@ -161,10 +165,10 @@ func (p *Pool) transcribe(s *session, stdout, stderr io.Reader, nonce string, pr
 		if e.err == nil {
 			e.err = io.EOF
 		}
-		if t.cause == nil || t.cause == io.EOF {
+		if t.cause == nil || errors.Is(t.cause, io.EOF) {
 			t.cause = e.err
 		}
-		if e.err != io.EOF && deadline == nil { // stop the other stream too
+		if !errors.Is(e.err, io.EOF) && deadline == nil { // stop the other stream too
 			_ = s.Close()
 			deadline = time.AfterFunc(grace, s.conn.drop)
 			defer deadline.Stop()

@@ -45,12 +45,17 @@ func stopped(ctx context.Context, node, op string) *runners.Error {
 	case errors.As(cause, &l):
 		return failure(runners.TooSlow, node, op, l.Error(), cause)
 	case errors.Is(cause, errClosed):
-		return failure(runners.Unknown, node, op, "the connection pool was closed", cause)
+		return closedFailure(node, op)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return failure(runners.TooSlow, node, op, "the deadline of the whole request passed", cause)
 	default:
 		return failure(runners.Unknown, node, op, "the request was cancelled", cause)
 	}
+}
+
+// closedFailure is the failure of something that the pool's end ended.
+func closedFailure(node, op string) *runners.Error {
+	return failure(runners.Unknown, node, op, "the connection pool was closed", errClosed)
 }
 
 var (

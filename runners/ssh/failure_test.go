@@ -115,8 +115,10 @@ func TestBadAnswers(t *testing.T) {
 		"wrong index": {func(mark func(string), _ ssh.Channel, _ net.Conn) { mark("S 7 1.0") }, runners.Invalid, true, "framed"},
 		"end first":   {func(mark func(string), _ ssh.Channel, _ net.Conn) { mark(done) }, runners.Invalid, true, "framed"},
 		"done early":  {func(mark func(string), _ ssh.Channel, _ net.Conn) { mark("S 0 1"); mark("Z") }, runners.Invalid, false, "framed"},
-		"started twice": {func(mark func(string), _ ssh.Channel, _ net.Conn) { mark("S 0 1"); mark(done); mark("S 0 1") },
-			runners.Unknown, false, ""},
+		"started twice": {
+			func(mark func(string), _ ssh.Channel, _ net.Conn) { mark("S 0 1"); mark(done); mark("S 0 1") },
+			runners.Unknown, false, "",
+		},
 		"endless mark": {func(mark func(string), ch ssh.Channel, _ net.Conn) {
 			mark("S 0 1.0 " + strings.Repeat("x", 2*maxMark))
 		}, runners.Invalid, true, "framed"},

@@ -15,6 +15,10 @@ type Options struct {
 	// means no agent.
 	AgentSocket string
 
+	// Home is the home directory that ~ and %d in the config stand for, usually
+	// $HOME. Empty means the one that the user database names.
+	Home string
+
 	// Dial bounds the TCP connection. Default 5 s.
 	Dial time.Duration
 	// Handshake bounds key exchange and authentication together, and opening a

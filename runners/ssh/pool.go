@@ -15,7 +15,7 @@ type Pool struct {
 	config *clientConfig
 	keys   hostKeys
 
-	ctx    context.Context // ends when the pool is closed
+	ctx    context.Context //nolint:containedctx // the pool's own life, which outlasts every call; it ends with Close
 	cancel context.CancelCauseFunc
 	work   sync.WaitGroup // every goroutine of the pool
 
@@ -35,7 +35,7 @@ func New(o Options) (*Pool, error) {
 	if err := o.defaults(); err != nil {
 		return nil, err
 	}
-	config, err := readConfig(o.ConfigFile)
+	config, err := readConfig(o.ConfigFile, o.Home)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (p *Pool) connection(ctx context.Context, t *target) (c *conn, pooled bool,
 	for {
 		e, pooled := p.entry(t)
 		if e == nil {
-			return nil, false, stopped(p.ctx, t.node, "connect")
+			return nil, false, closedFailure(t.node, "connect")
 		}
 		select {
 		case <-e.ready:
@@ -142,9 +142,9 @@ func (p *Pool) establish(t *target, e *entry) {
 		p.remove(t.key, e)
 	} else if !p.spawn(func() { p.tend(t, e) }) {
 		e.conn.drop()
-		e.conn.client.Wait() //nolint:errcheck // it was closed by us
+		_ = e.conn.client.Wait() // it was closed by us
 		e.conn.parentRelease()
-		e.conn, e.err = nil, stopped(p.ctx, t.node, "connect")
+		e.conn, e.err = nil, closedFailure(t.node, "connect")
 	}
 	close(e.ready)
 }
@@ -355,7 +355,7 @@ func (p *Pool) openOnce(ctx, octx context.Context, t *target, c *conn) (*session
 	}
 	answer := make(chan opened, 1)
 	if !p.spawn(func() { s, err := c.client.NewSession(); answer <- opened{s, err} }) {
-		return nil, stopped(p.ctx, t.node, op)
+		return nil, closedFailure(t.node, op)
 	}
 	var o opened
 	select {

@@ -9,8 +9,8 @@
 # comes out of printf, so that the mark itself stands in no command line that a
 # process listing could show.
 PATH="$PATH:/usr/sbin:/sbin:/usr/local/sbin"; LC_ALL=C; export PATH LC_ALL;
-me=$(id -u);
-bound=; if timeout -k 1 9 true </dev/null >/dev/null 2>&1; then bound=1; fi;
+# One fork tells both who we are and whether timeout(1) knows -k.
+bound=; if me=$(timeout -k 1 9 id -u </dev/null 2>/dev/null); then bound=1; else me=$(id -u); fi;
 whybot_mark() { printf "\036%s %s\n" "$n" "$*"; printf "\036%s %s\n" "$n" "$*" >&2; };
 whybot_now() { now=-; { read -r now rest </proc/uptime; } 2>/dev/null || now=-; };
 whybot_run() {

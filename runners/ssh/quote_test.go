@@ -44,7 +44,7 @@ func checkQuote(t *testing.T, w string, shell ...string) {
 
 var hostile = []string{
 	"", "a", "a b", "'", "''", `\`, `\'`, `'\''`, "!", "!!", "$HOME", "`id`", "$(id)", "a\nb", "\n", "-n", "--", "*", "~", ";id", "\x1b]0;x\a",
-	"\x80\xff", "a\x00b", "%s%n", "-oProxyCommand=id", "‮", strings.Repeat("'", 300), strings.Repeat("x", 4096),
+	"\x80\xff", "a\x00b", "%s%n", "-oProxyCommand=id", "\u202e", strings.Repeat("'", 300), strings.Repeat("x", 4096),
 }
 
 func TestQuoteInEveryShellThere(t *testing.T) {

@@ -25,7 +25,7 @@ func newOperator(t testing.TB, rules ...string) operator {
 	if _, err := user.Lookup(name); err == nil {
 		t.Fatalf("user %s is there already", name)
 	}
-	dir, err := os.MkdirTemp("/var/tmp", "whybot-test-bin-*")
+	dir, err := os.MkdirTemp("/var/tmp", "whybot-test-bin-*") //nolint:usetesting // the operator has to get in, and t.TempDir lies where only root does
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,12 +84,12 @@ func (o operator) program(t testing.TB, name, script string) string {
 	return path
 }
 
-func (o operator) pool(t testing.TB, change ...func(*Options)) (*Pool, string) {
+func (o operator) pool(t testing.TB) (*Pool, string) {
 	t.Helper()
 	s := newSite(t)
 	d := startSSHD(t, s)
 	s.node("n", d.addr, d.key.signer.PublicKey(), "User "+o.name)
-	p := s.pool(change...)
+	p := s.pool()
 	return p, filepath.Join(s.dir, "config")
 }
 

@@ -25,40 +25,38 @@ type Store interface {
 	commands.Deliveries
 }
 
+// A suite is the tests, each of which opens a store of its own.
+type suite struct{ open func(t *testing.T) Store }
+
 // Run runs the suite. Open returns a new and empty store, and closes it when
 // its test has ended.
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	t.Helper()
-	for _, c := range []struct {
-		name string
-		test func(*testing.T, Store)
-	}{
-		{"incident ids", testIncidentIDs},
-		{"incident as stored", testIncidentAsStored},
-		{"change incident", testChangeIncident},
-		{"refused change", testRefusedChange},
-		{"list incidents", testListIncidents},
-		{"chain", testChain},
-		{"events by time", testEventsByTime},
-		{"events by entity", testEventsByEntity},
-		{"entity comes and goes", testEntityComesAndGoes},
-		{"append refused", testAppendRefused},
-		{"proposals", testProposals},
-		{"propose refused", testProposeRefused},
-		{"change proposal", testChangeProposal},
-		{"one winner", testOneWinner},
-		{"nothing lost", testNothingLost},
-		{"first delivery", testFirst},
-		{"cancelled", testCancelled},
-	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
-	}
+	su := suite{open}
+	t.Run("incident ids", su.incidentIDs)
+	t.Run("incident as stored", su.incidentAsStored)
+	t.Run("change incident", su.changeIncident)
+	t.Run("refused change", su.refusedChange)
+	t.Run("list incidents", su.listIncidents)
+	t.Run("chain", su.chain)
+	t.Run("events by time", su.eventsByTime)
+	t.Run("events by entity", su.eventsByEntity)
+	t.Run("entity comes and goes", su.entityComesAndGoes)
+	t.Run("append refused", su.appendRefused)
+	t.Run("proposals", su.proposals)
+	t.Run("propose refused", su.proposeRefused)
+	t.Run("change proposal", su.changeProposal)
+	t.Run("one winner", su.oneWinner)
+	t.Run("nothing lost", su.nothingLost)
+	t.Run("first delivery", su.first)
+	t.Run("cancelled", su.cancelled)
 }
 
 // noon is when the tests play.
 var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
 func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {
@@ -129,7 +127,8 @@ func verified(t *testing.T, s Store, want int) {
 	}
 }
 
-func testIncidentIDs(t *testing.T, s Store) {
+func (su suite) incidentIDs(t *testing.T) {
+	s := su.open(t)
 	for i := 1; i <= 3; i++ {
 		equal(t, "id", opened(t, s, 0).ID, fmt.Sprintf("inc-%d", i))
 	}
@@ -140,7 +139,8 @@ func testIncidentIDs(t *testing.T, s Store) {
 	}
 }
 
-func testIncidentAsStored(t *testing.T, s Store) {
+func (su suite) incidentAsStored(t *testing.T) {
+	s := su.open(t)
 	inc := commands.Incident{
 		Opened:   noon,
 		Question: commands.Question{Kind: commands.KindDHCP, Text: "why can't <web-1> get an IP", Subjects: map[string]string{"vm": "web-1"}},
@@ -159,7 +159,8 @@ func testIncidentAsStored(t *testing.T, s Store) {
 	}
 }
 
-func testChangeIncident(t *testing.T, s Store) {
+func (su suite) changeIncident(t *testing.T) {
+	s := su.open(t)
 	inc := opened(t, s, 0, "web-1")
 	changed := must[commands.Incident](t)(s.ChangeIncident(t.Context(), inc.ID, func(inc *commands.Incident) ([]commands.Event, error) {
 		inc.Verdict = &commands.Verdict{State: commands.Unclear, Summary: "first"}
@@ -176,7 +177,8 @@ func testChangeIncident(t *testing.T, s Store) {
 	wantCode(t, err, commands.CodeMissing)
 }
 
-func testRefusedChange(t *testing.T, s Store) {
+func (su suite) refusedChange(t *testing.T) {
+	s := su.open(t)
 	inc := must[commands.Incident](t)(s.OpenIncident(t.Context(), commands.Incident{
 		Opened: noon, Entities: []string{"web-1"}, Verdict: &commands.Verdict{Summary: "first"},
 	}))
@@ -205,7 +207,8 @@ func testRefusedChange(t *testing.T, s Store) {
 	verified(t, s, 0)
 }
 
-func testListIncidents(t *testing.T, s Store) {
+func (su suite) listIncidents(t *testing.T) {
+	s := su.open(t)
 	opened(t, s, 10, "web-1", "compute01")
 	opened(t, s, 30, "WEB-1")
 	opened(t, s, 20, "db-1", "compute01")
@@ -232,9 +235,10 @@ func testListIncidents(t *testing.T, s Store) {
 	}
 }
 
-// testChain states how the hash is computed, so that whoever has the events can
+// chain states how the hash is computed, so that whoever has the events can
 // check them.
-func testChain(t *testing.T, s Store) {
+func (su suite) chain(t *testing.T) {
+	s := su.open(t)
 	a, b := opened(t, s, 0), opened(t, s, 1)
 	ok(t, s.Append(t.Context(), note(a.ID, "one", 9), note(b.ID, "two", 8)))
 	e := note(a.ID, "three", 7)
@@ -261,7 +265,8 @@ func testChain(t *testing.T, s Store) {
 	equal(t, "refs", events[2].Refs, e.Refs)
 }
 
-func testEventsByTime(t *testing.T, s Store) {
+func (su suite) eventsByTime(t *testing.T) {
+	s := su.open(t)
 	inc := opened(t, s, 0)
 	ok(t, s.Append(t.Context(), note(inc.ID, "late", 30), note(inc.ID, "early", 10)))
 	ok(t, s.Append(t.Context(), note(inc.ID, "middle", 20), note(inc.ID, "also middle", 20)))
@@ -289,7 +294,8 @@ func testEventsByTime(t *testing.T, s Store) {
 	equal(t, "no bounds", texts(t, s, commands.EventQuery{}), []string{"early", "middle", "also middle", "late"})
 }
 
-func testEventsByEntity(t *testing.T, s Store) {
+func (su suite) eventsByEntity(t *testing.T) {
+	s := su.open(t)
 	a, b := opened(t, s, 0, "web-1", "compute01", "Web-1"), opened(t, s, 0, "web-10", "COMPUTE01")
 	ok(t, s.Append(t.Context(), note(a.ID, "a1", 1), note(b.ID, "b1", 2), note(a.ID, "a2", 3)))
 	for name, c := range map[string]struct {
@@ -308,7 +314,8 @@ func testEventsByEntity(t *testing.T, s Store) {
 	}
 }
 
-func testEntityComesAndGoes(t *testing.T, s Store) {
+func (su suite) entityComesAndGoes(t *testing.T) {
+	s := su.open(t)
 	inc := opened(t, s, 0, "web-1")
 	ok(t, s.Append(t.Context(), note(inc.ID, "before", 1)))
 	name := func(entities ...string) {
@@ -328,7 +335,8 @@ func testEntityComesAndGoes(t *testing.T, s Store) {
 	verified(t, s, 3)
 }
 
-func testAppendRefused(t *testing.T, s Store) {
+func (su suite) appendRefused(t *testing.T) {
+	s := su.open(t)
 	inc := opened(t, s, 0)
 	for _, id := range []string{"", "inc-9", "inc-01", "inc-+1", "INC-1", "x\x00y"} {
 		wantCode(t, s.Append(t.Context(), note(inc.ID, "good", 1), note(id, "bad", 1)), commands.CodeMissing)
@@ -357,7 +365,8 @@ func proposalIDs(t *testing.T, s Store, q commands.ProposalQuery) []string {
 	return got
 }
 
-func testProposals(t *testing.T, s Store) {
+func (su suite) proposals(t *testing.T) {
+	s := su.open(t)
 	a, b := opened(t, s, 0), opened(t, s, 0)
 	ok(t, s.Propose(t.Context(), []commands.Proposal{proposal("fx-z", a.ID, 1), proposal("fx-a", a.ID, 1)}, note("", "proposed", 1)))
 	ok(t, s.Propose(t.Context(), []commands.Proposal{proposal("fx-m", b.ID, 2)}))
@@ -385,7 +394,8 @@ func testProposals(t *testing.T, s Store) {
 	equal(t, "events", texts(t, s, commands.EventQuery{Incident: a.ID}), []string{"proposed"})
 }
 
-func testProposeRefused(t *testing.T, s Store) {
+func (su suite) proposeRefused(t *testing.T) {
+	s := su.open(t)
 	inc := opened(t, s, 0)
 	good := proposal("fx-1", inc.ID, 1)
 	ok(t, s.Propose(t.Context(), []commands.Proposal{good}))
@@ -406,7 +416,8 @@ func testProposeRefused(t *testing.T, s Store) {
 	verified(t, s, 0)
 }
 
-func testChangeProposal(t *testing.T, s Store) {
+func (su suite) changeProposal(t *testing.T) {
+	s := su.open(t)
 	inc := opened(t, s, 0)
 	ok(t, s.Propose(t.Context(), []commands.Proposal{proposal("fx-1", inc.ID, 1)}))
 	changed := must[commands.Proposal](t)(s.ChangeProposal(t.Context(), "fx-1", func(p *commands.Proposal) ([]commands.Event, error) {
@@ -439,8 +450,9 @@ func testChangeProposal(t *testing.T, s Store) {
 	wantCode(t, err, commands.CodeMissing)
 }
 
-// testOneWinner lets a hundred callers claim a proposal at once.
-func testOneWinner(t *testing.T, s Store) {
+// oneWinner lets a hundred callers claim a proposal at once.
+func (su suite) oneWinner(t *testing.T) {
+	s := su.open(t)
 	inc := opened(t, s, 0)
 	ok(t, s.Propose(t.Context(), []commands.Proposal{proposal("fx-1", inc.ID, 1)}))
 	taken := errors.New("taken")
@@ -476,8 +488,9 @@ func testOneWinner(t *testing.T, s Store) {
 	verified(t, s, 1)
 }
 
-// testNothingLost mixes writes that are taken with some that are refused.
-func testNothingLost(t *testing.T, s Store) {
+// nothingLost mixes writes that are taken with some that are refused.
+func (su suite) nothingLost(t *testing.T) {
+	s := su.open(t)
 	const writers, each = 20, 10
 	inc := opened(t, s, 0, "web-1")
 	var group sync.WaitGroup
@@ -504,7 +517,8 @@ func testNothingLost(t *testing.T, s Store) {
 	}
 }
 
-func testFirst(t *testing.T, s Store) {
+func (su suite) first(t *testing.T) {
+	s := su.open(t)
 	for i, key := range []string{"a", "b", "", "a\x00", string(make([]byte, 1<<20))} {
 		if !must[bool](t)(s.First(t.Context(), key)) {
 			t.Errorf("key %d: the first delivery was taken for a repeated one", i)
@@ -528,8 +542,9 @@ func testFirst(t *testing.T, s Store) {
 	equal(t, "first deliveries of 50 at once", firsts.Load(), 1)
 }
 
-// testCancelled checks that a context that is done changes nothing.
-func testCancelled(t *testing.T, s Store) {
+// cancelled checks that a context that is done changes nothing.
+func (su suite) cancelled(t *testing.T) {
+	s := su.open(t)
 	inc := opened(t, s, 0)
 	ok(t, s.Propose(t.Context(), []commands.Proposal{proposal("fx-1", inc.ID, 1)}))
 	ctx, cancel := context.WithCancel(t.Context())

@@ -14,9 +14,8 @@ import (
 // view away. What is not seen must be named, and must never look like zero, like
 // health, or like proof.
 
-func TestKernelLogins(t *testing.T) {
-	t.Parallel()
-	newStage(t, lab.Options{}, "DHCP-01/rhel-nft").play(t,
+func TestKernelLogins(t *testing.T) { //nolint:tparallel // its scenes follow one another on one stage
+	parallelStage(t, lab.Options{}, "DHCP-01/rhel-nft").play(t,
 		scene{"whyprobe proves it as root does", probeUserProves},
 		scene{"without sudo nothing is proven", withoutSudo},
 		scene{"without sudo check says so", checkWithoutSudo},
@@ -25,9 +24,8 @@ func TestKernelLogins(t *testing.T) {
 	)
 }
 
-func TestKernelNodesThatCannotBeRead(t *testing.T) {
-	t.Parallel()
-	newStage(t, lab.Options{}, "DHCP-01/rhel-nft").play(t,
+func TestKernelNodesThatCannotBeRead(t *testing.T) { //nolint:tparallel // its scenes follow one another on one stage
+	parallelStage(t, lab.Options{}, "DHCP-01/rhel-nft").play(t,
 		scene{"tcpdump is missing on the compute node", tcpdumpMissing},
 		scene{"iptables-save is missing on the network node", iptablesSaveMissing},
 		scene{"ip hangs on the compute node", ipHangs},
@@ -35,7 +33,8 @@ func TestKernelNodesThatCannotBeRead(t *testing.T) {
 	)
 }
 
-func probeUserProves(t *testing.T, s stage) {
+func probeUserProves(s stage) {
+	t := s.t
 	before, err := s.Snapshot(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -66,9 +65,12 @@ func probeUserProves(t *testing.T, s stage) {
 	t.Logf("tcpdump was gone %s after the answer", took)
 }
 
-func withoutSudo(t *testing.T, s stage) {
-	a := newWhybot(t, s.Lab, asUser(s.Lab, "nosudo"), listening(3*time.Second)).ask(t, lab.Web1)
+func withoutSudo(s stage) {
+	t := s.t
+	w := newWhybot(t, s.Lab, asUser(s.Lab, "nosudo"), listening(3*time.Second))
+	a := w.ask(t, lab.Web1)
 	unsure(t, a)
+	tellsInWords(t, w, lab.Controller01, lab.Compute01, "sudo refused", "allow nosudo to run this as root without a password")
 	if !a.blindTo("sudo", lab.Controller01) || !a.blindTo("sudo", lab.Compute01) {
 		t.Errorf("what was not seen does not name sudo on both nodes: %+v", a.Unknown)
 	}
@@ -76,7 +78,8 @@ func withoutSudo(t *testing.T, s stage) {
 	unobserved(t, a.hopsOn(lab.Compute01))
 }
 
-func checkWithoutSudo(t *testing.T, s stage) {
+func checkWithoutSudo(s stage) {
+	t := s.t
 	r := newWhybot(t, s.Lab, asUser(s.Lab, "nosudo")).run(t.Context(), "check")
 	if r.code != 1 {
 		t.Errorf("exit %d, want 1", r.code)
@@ -114,11 +117,13 @@ const (
 	startSSHD = `/usr/sbin/sshd; while [ ! -e /run/sshd.pid ]; do sleep 0.05; done`
 )
 
-func unreachable(t *testing.T, s stage) {
+func unreachable(s stage) {
+	t := s.t
 	s.until(t, lab.Controller01, stopSSHD, startSSHD)
 	w := newWhybot(t, s.Lab, listening(8*time.Second))
 	a := w.ask(t, lab.Web1)
 	unsure(t, a)
+	tellsInWords(t, w, lab.Controller01, "nothing listens on "+s.Machine(lab.Controller01).Address+":22")
 	if !a.blindTo(lab.Controller01, "nothing listens") {
 		t.Errorf("what was not seen does not say that nothing listens on %s: %+v", lab.Controller01, a.Unknown)
 	}
@@ -134,7 +139,8 @@ func unreachable(t *testing.T, s stage) {
 	}
 }
 
-func changedHostKey(t *testing.T, s stage) {
+func changedHostKey(s stage) {
+	t := s.t
 	const log, started = "/var/log/sshd", "Starting session: command"
 	const watched = `/usr/sbin/sshd -o LogLevel=VERBOSE -E ` + log + `; while [ ! -e /run/sshd.pid ]; do sleep 0.05; done`
 	const forge = `cd /etc/ssh; cp -p ssh_host_ed25519_key kept; rm ssh_host_ed25519_key; ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key; `
@@ -146,6 +152,7 @@ func changedHostKey(t *testing.T, s stage) {
 	w := newWhybot(t, s.Lab, listening(8*time.Second))
 	a := w.ask(t, lab.Web1)
 	unsure(t, a)
+	tellsInWords(t, w, lab.Controller01, "host key mismatch", "known_hosts", "nothing was sent")
 	if !a.blindTo(lab.Controller01, "host key mismatch") {
 		t.Errorf("what was not seen does not name the host key of %s: %+v", lab.Controller01, a.Unknown)
 	}
@@ -159,6 +166,21 @@ func changedHostKey(t *testing.T, s stage) {
 	w.ask(t, lab.Web1, "--no-capture").must(t, "probable", "DHCP-01")
 	if said := s.sh(t, lab.Controller01, "cat "+log); !strings.Contains(said, started) {
 		t.Errorf("with its own host key back the log shows no session, so it could not have shown one before:\n%s", said)
+	}
+}
+
+// tellsInWords wants the same in the text for a person.
+func tellsInWords(t *testing.T, w whybot, words ...string) {
+	t.Helper()
+	r := w.run(t.Context(), "ask", "--no-capture", questionAbout(lab.Web1))
+	_, unseen, found := strings.Cut(strings.Join(strings.Fields(r.out), " "), "Could not be seen")
+	if r.code != 0 || !found || strings.Contains(r.out, "HEALTHY") {
+		t.Errorf("exit %d, and the text names nothing that could not be seen:\n%s%s", r.code, r.out, r.err)
+	}
+	for _, word := range words {
+		if !strings.Contains(unseen, word) {
+			t.Errorf("what could not be seen does not name %q:\n%s", word, r.out)
+		}
 	}
 }
 
@@ -196,7 +218,8 @@ func hide(programs ...string) (do, undo string) {
 	return do, undo
 }
 
-func tcpdumpMissing(t *testing.T, s stage) {
+func tcpdumpMissing(s stage) {
+	t := s.t
 	do, undo := hide("tcpdump")
 	s.until(t, lab.Compute01, do, undo)
 	w := newWhybot(t, s.Lab, listening(6*time.Second))
@@ -219,7 +242,8 @@ func tcpdumpMissing(t *testing.T, s stage) {
 	}
 }
 
-func iptablesSaveMissing(t *testing.T, s stage) {
+func iptablesSaveMissing(s stage) {
+	t := s.t
 	do, undo := hide("iptables-save", "iptables-nft-save", "iptables-legacy-save")
 	s.until(t, lab.Controller01, do, undo)
 	a := newWhybot(t, s.Lab, listening(8*time.Second)).ask(t, lab.Web1)
@@ -240,10 +264,10 @@ func shim(program, script string) (do, undo string) {
 	return do, undo
 }
 
-func ipHangs(t *testing.T, s stage) { hangs(t, s, `exec sleep 47`) }
+func ipHangs(s stage) { hangs(s.t, s, `exec sleep 47`) }
 
-func ipIgnoresSignals(t *testing.T, s stage) {
-	hangs(t, s, `trap "" TERM HUP INT PIPE; sleep 47; sleep 47`)
+func ipIgnoresSignals(s stage) {
+	hangs(s.t, s, `trap "" TERM HUP INT PIPE; sleep 47; sleep 47`)
 }
 
 // hangs answers in time although a program does not, and leaves none of it.

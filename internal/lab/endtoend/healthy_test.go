@@ -17,9 +17,8 @@ import (
 // In a cloud where DHCP works, these tests ask what cannot be answered, in ways
 // nobody should, and from places that are broken on whybot's own side.
 
-func TestKernelHealthyCloud(t *testing.T) {
-	t.Parallel()
-	newStage(t, lab.Options{Flat: true}, "").play(t,
+func TestKernelHealthyCloud(t *testing.T) { //nolint:tparallel // its scenes follow one another on one stage
+	parallelStage(t, lab.Options{Flat: true}, "").play(t,
 		scene{"every guest is healthy", everyGuestHealthy},
 		scene{"nobody is called so", unknownVM},
 		scene{"three are called so", namesakes},
@@ -36,7 +35,8 @@ func TestKernelHealthyCloud(t *testing.T) {
 
 // everyGuestHealthy asks about the guest on another node, on the same node as
 // its DHCP server, on a second network and on a flat one.
-func everyGuestHealthy(t *testing.T, s stage) {
+func everyGuestHealthy(s stage) {
+	t := s.t
 	for _, c := range []struct {
 		vm     string
 		busy   bool // asks for its address again, and only that can show that it is served
@@ -85,7 +85,8 @@ func goesOver(t *testing.T, a answer, hops []string, busy bool) {
 	}
 }
 
-func unknownVM(t *testing.T, s stage) {
+func unknownVM(s stage) {
+	t := s.t
 	w := newWhybot(t, s.Lab)
 	const said = `There is no server "web-9". Nearest names: web-1, web-2.`
 	r := w.run(t.Context(), "ask", questionAbout("web-9"))
@@ -102,7 +103,8 @@ func unknownVM(t *testing.T, s stage) {
 	w.verify(t)
 }
 
-func namesakes(t *testing.T, s stage) {
+func namesakes(s stage) {
+	t := s.t
 	ids := []string{"11111111-aaaa-4bbb-8ccc-000000000001", "22222222-aaaa-4bbb-8ccc-000000000002", "33333333-aaaa-4bbb-8ccc-000000000003"}
 	var before []cloudfake.Server
 	s.Cloud.Update(func(m *cloudfake.Model) {
@@ -131,7 +133,8 @@ func namesakes(t *testing.T, s stage) {
 	}
 }
 
-func memberRole(t *testing.T, s stage) {
+func memberRole(s stage) {
+	t := s.t
 	clouds, err := s.Cloud.WriteCloudsYAML(t.TempDir(), lab.CloudName, "member")
 	if err != nil {
 		t.Fatal(err)
@@ -155,71 +158,81 @@ func memberRole(t *testing.T, s stage) {
 	}
 }
 
-func hostileNames(t *testing.T, s stage) {
+// hostileNames asks about names that a shell would run. What is no name of a
+// server is refused; where a server's name stands before something else, that
+// server is meant.
+func hostileNames(s stage) {
+	t := s.t
 	w := newWhybot(t, s.Lab)
 	for _, c := range []struct {
 		vm   string
-		code []int
+		code int
+		said string
 	}{
-		{"$(touch /whybot-canary)", []int{1, 2}},
-		{"`touch /whybot-canary`", []int{1, 2}},
-		{"$(reboot)", []int{1, 2}},
-		{"web-1;touch${IFS}/whybot-canary", []int{0, 1, 2}}, // what stands before the ; is a server
-		{"web-1; touch /whybot-canary", []int{0, 1, 2}},
-		{"'web-1; touch /whybot-canary'", []int{0, 1, 2}},
-		{"--config=/etc/passwd", []int{1, 2}},
-		{"../../../etc/passwd", []int{1, 2}},
-		{"web-1\nweb-2\x1b[31m\x00", []int{-1, 0, 1, 2}},
+		{"$(touch /canary)", 2, "which VM is it about?"},
+		{"`touch /canary`", 1, `There is no server "touch /canary".`},
+		{"$(reboot)", 2, "which VM is it about?"},
+		{"web-1;touch${IFS}/canary", 0, "DHCP frames of web-1 counted"},
+		{"web-1; touch /canary", 0, "DHCP frames of web-1 counted"},
+		{"--config=/etc/passwd", 2, "which VM is it about?"},
+		{"../../../etc/passwd", 2, "which VM is it about?"},
+		{"web-9\x1b[2J\a", 1, `There is no server "web-9".`},
 	} {
-		if strings.ContainsRune(c.vm, 0) {
-			c.vm = strings.ReplaceAll(c.vm, "\x00", "\u0007") // an argument cannot hold a NUL
-		}
 		r := w.run(t.Context(), "ask", "--no-capture", questionAbout(c.vm))
-		if !slices.Contains(c.code, r.code) {
-			t.Errorf("%q: exit %d, %q", c.vm, r.code, r.err)
+		if r.code != c.code || !strings.Contains(r.out+r.err, c.said) {
+			t.Errorf("%q: exit %d, %q; want %d, %q", c.vm, r.code, r.out+r.err, c.code, c.said)
 		}
 		if strings.ContainsAny(r.out+r.err, "\x1b\a") {
 			t.Errorf("%q: control characters came back: %q", c.vm, r.out+r.err)
 		}
 	}
+	w.verify(t)
 	if found := s.canaries(t); len(found) > 0 {
 		t.Errorf("a name was run as a command: %q", found)
 	}
-	w.verify(t)
+	s.sh(t, lab.Compute01, ": >/root/canary") // the control: it would have been found
+	if found := s.canaries(t); len(found) != 1 {
+		t.Errorf("of one canary %q was found", found)
+	}
+	s.sh(t, lab.Compute01, "rm /root/canary")
 }
 
-// hostileCloud has a server whose every name and id is a command. Neutron's
-// ids become device names, addresses and files in what runs on the nodes.
-func hostileCloud(t *testing.T, s stage) {
-	const evilServer = "99999999-aaaa-4bbb-8ccc-000000000009"
-	const evil, name = "$(touch /whybot-canary)", "x'; touch /whybot-canary; '\x1b[2J"
+// hostileCloud has a server whose name, port, address and NIC are commands, and
+// a DHCP port like that: they become device names, addresses and files in what
+// runs on the nodes.
+func hostileCloud(s stage) {
+	t := s.t
+	const server = "99999999-aaaa-4bbb-8ccc-000000000009"
+	// Short, because devices are named by the first eleven characters.
+	const guestPort, dhcpPort, nic, name = ";>canary;1", "`>canary`1", "$(>canary)", "x'; >/canary; '\x1b[2J"
+	network := s.VM(lab.Web1).Port.Network
 	var before cloudfake.Model
 	s.Cloud.Update(func(m *cloudfake.Model) {
 		before = *m
-		m.Servers = append(slices.Clone(m.Servers), cloudfake.Server{ID: evilServer, Name: name, ProjectID: m.Projects[0].ID, Host: lab.Compute01})
-		n := slices.IndexFunc(m.Networks, func(n cloudfake.Network) bool { return n.ID == s.VM(lab.Web1).Port.Network.ID })
-		network, subnet := m.Networks[n], m.Subnets[n]
-		network.ID, network.Name, network.PhysicalNet = evil, name, "physnet1"
-		subnet.ID, subnet.NetworkID = "evil-subnet", evil
-		m.Networks, m.Subnets = append(slices.Clone(m.Networks), network), append(slices.Clone(m.Subnets), subnet)
-		address := []cloudfake.FixedIP{{SubnetID: "evil-subnet", Address: "1.2.3.$(touch /whybot-canary)"}}
-		m.Ports = append(
-			slices.Clone(m.Ports),
-			cloudfake.Port{
-				ID: evil, NetworkID: evil, DeviceID: evilServer, DeviceOwner: "compute:nova",
-				MAC: "fa:16:3e:00:00:01", HostID: lab.Compute01, FixedIPs: address,
-			},
-			cloudfake.Port{
-				ID: "`touch /whybot-canary`", NetworkID: evil, DeviceID: "dhcp-evil", DeviceOwner: "network:dhcp",
-				MAC: "fa:16:3e:00:00:02", HostID: lab.Controller01, FixedIPs: address,
-			},
-		)
+		m.Servers = append(slices.Clone(m.Servers), cloudfake.Server{ID: server, Name: name, ProjectID: m.Projects[0].ID, Host: lab.Compute01})
+		port := cloudfake.Port{
+			ID: guestPort, NetworkID: network.ID, DeviceID: server, DeviceOwner: "compute:nova", MAC: "fa:16:3e:00:00:01",
+			HostID: lab.Compute01, FixedIPs: []cloudfake.FixedIP{{SubnetID: network.SubnetID, Address: "10.30.92.;>canary;"}},
+		}
+		trusted := port
+		trusted.ID, trusted.DeviceID, trusted.DeviceOwner, trusted.MAC, trusted.HostID = dhcpPort, "dhcp-x", "network:dhcp", "fa:16:3e:00:00:02", lab.Controller01
+		m.Ports = append(slices.Clone(m.Ports), port, trusted)
+		m.Agents = slices.Clone(m.Agents)
+		for i := range m.Agents {
+			if m.Agents[i].Host == lab.Compute01 {
+				m.Agents[i].InterfaceMappings = map[string]string{network.PhysNet: nic}
+			}
+		}
 	})
 	t.Cleanup(func() { s.Cloud.Update(func(m *cloudfake.Model) { *m = before }) })
 	w := newWhybot(t, s.Lab, listening(2*time.Second))
 	for _, flags := range [][]string{{"ask", "--json"}, {"ask"}} {
-		r := w.run(t.Context(), append(flags, questionAbout(evilServer))...)
-		t.Logf("exit %d: %.300s%s", r.code, r.out, r.err)
+		r := w.run(t.Context(), append(flags, questionAbout(server))...)
+		for _, device := range []string{"tap" + guestPort, nic, "tap" + dhcpPort} {
+			if !strings.Contains(r.out, device) {
+				t.Errorf("%s is not on the path, so nothing was tried: exit %d\n%s%s", device, r.code, r.out, r.err)
+			}
+		}
 		if strings.Contains(r.out, `"healthy"`) || strings.Contains(r.out, "HEALTHY") {
 			t.Error("a server that is nowhere is healthy")
 		}
@@ -232,7 +245,8 @@ func hostileCloud(t *testing.T, s stage) {
 	}
 }
 
-func noQuestions(t *testing.T, s stage) {
+func noQuestions(s stage) {
+	t := s.t
 	w := newWhybot(t, s.Lab)
 	for _, c := range []struct{ text, said string }{
 		{"", `ask what? For example: whybot ask "why can't web-1 get an IP"`},
@@ -251,7 +265,8 @@ func noQuestions(t *testing.T, s stage) {
 	}
 }
 
-func brokenConfig(t *testing.T, _ stage) {
+func brokenConfig(s stage) {
+	t := s.t
 	file := filepath.Join(t.TempDir(), "broken.yaml")
 	for _, c := range []struct{ text, said string }{
 		{"openstack:\n  cloud: [whylab\n", ":2:"},
@@ -270,7 +285,8 @@ func brokenConfig(t *testing.T, _ stage) {
 	}
 }
 
-func checkHealthy(t *testing.T, s stage) {
+func checkHealthy(s stage) {
+	t := s.t
 	for _, user := range []string{"root", "whyprobe"} {
 		r := newWhybot(t, s.Lab, asUser(s.Lab, user)).run(t.Context(), "check")
 		if r.code != 0 || r.err != "" {
@@ -294,7 +310,8 @@ func checkHealthy(t *testing.T, s stage) {
 }
 
 // fullDisk fills the file system of the store, then empties it again.
-func fullDisk(t *testing.T, s stage) {
+func fullDisk(s stage) {
+	t := s.t
 	disk := t.TempDir()
 	if err := syscall.Mount("whybot-test", disk, "tmpfs", 0, "size=1m,mode=700"); err != nil {
 		t.Fatal(err)
@@ -336,7 +353,8 @@ func fullDisk(t *testing.T, s stage) {
 }
 
 // oneStore asks while another whybot works with the same store.
-func oneStore(t *testing.T, s stage) {
+func oneStore(s stage) {
+	t := s.t
 	w := newWhybot(t, s.Lab)
 	s.Cloud.Inject(cloudfake.Fault{Service: "nova", Path: "/servers", Delay: 4 * time.Second})
 	t.Cleanup(s.Cloud.Heal)

@@ -11,15 +11,14 @@ import (
 
 // A whybot that is killed while it listens leaves nothing on the nodes, and its
 // store can be used by the next one.
-func TestKernelKilledWhileListening(t *testing.T) {
-	t.Parallel()
-	s := newStage(t, lab.Options{}, "")
+func TestKernelKilledWhileListening(t *testing.T) { //nolint:tparallel // its scenes follow one another on one stage
+	s := parallelStage(t, lab.Options{}, "")
 	if err := s.VM(lab.Web1).StopAsking(t.Context()); err != nil { // a silent guest keeps whybot listening
 		t.Fatal(err)
 	}
 	s.play(t,
-		scene{"as root", func(t *testing.T, s stage) { killedWhileListening(t, s, "root") }},
-		scene{"as whyprobe", func(t *testing.T, s stage) { killedWhileListening(t, s, "whyprobe") }},
+		scene{"as root", func(s stage) { killedWhileListening(s.t, s, "root") }},
+		scene{"as whyprobe", func(s stage) { killedWhileListening(s.t, s, "whyprobe") }},
 	)
 }
 

@@ -12,7 +12,10 @@ import (
 )
 
 // A stage is a running lab that a group of tests plays on.
-type stage struct{ *lab.Lab }
+type stage struct {
+	*lab.Lab
+	t *testing.T // the test that plays on it now
+}
 
 // stageTimeout bounds one thing done to a lab.
 const stageTimeout = 60 * time.Second
@@ -49,20 +52,27 @@ func newStage(tb testing.TB, o lab.Options, faultName string) stage {
 			tb.Fatal(err)
 		}
 	}
-	return stage{l}
+	return stage{Lab: l}
+}
+
+// parallelStage is newStage for a test that runs beside others.
+func parallelStage(t *testing.T, o lab.Options, faultName string) stage {
+	t.Helper()
+	t.Parallel()
+	return newStage(t, o, faultName)
 }
 
 // A scene is one test on a stage that it leaves as it found it.
 type scene struct {
 	name string
-	play func(*testing.T, stage)
+	play func(stage)
 }
 
 // play plays scenes one after the other.
 func (s stage) play(t *testing.T, scenes ...scene) {
 	t.Helper()
 	for _, sc := range scenes {
-		t.Run(sc.name, func(t *testing.T) { sc.play(t, s) })
+		t.Run(sc.name, func(t *testing.T) { sc.play(stage{s.Lab, t}) })
 	}
 }
 
@@ -116,12 +126,12 @@ func (s stage) canaries(t *testing.T) []string {
 	t.Helper()
 	var found []string
 	for _, m := range s.machines() {
-		for line := range strings.Lines(s.sh(t, m, `find / /home /root /tmp -xdev -maxdepth 2 -name 'whybot-canary*' 2>/dev/null || true`)) {
+		for line := range strings.Lines(s.sh(t, m, `find / /home /root /tmp -xdev -maxdepth 2 -name canary 2>/dev/null | sort -u`)) {
 			found = append(found, m+": "+strings.TrimSpace(line))
 		}
 	}
-	if _, err := os.Stat("/whybot-canary"); err == nil {
-		found = append(found, "here: /whybot-canary")
+	if _, err := os.Stat("/canary"); err == nil {
+		found = append(found, "here: /canary")
 	}
 	return found
 }
