@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,7 +65,7 @@ func (e environment) listIncidents(ctx context.Context, a *app, args timelineArg
 		return err
 	}
 	if args.json {
-		return json.NewEncoder(e.out).Encode(incs)
+		return json.NewEncoder(e.out).Encode(append([]commands.Incident{}, incs...)) // never null
 	}
 	if len(incs) == 0 {
 		_, err := fmt.Fprintln(e.out, "No incident yet: ask a question first.")
@@ -133,8 +134,6 @@ func period(when string, now time.Time) (since, until time.Time, err error) {
 		return day, now, nil
 	case "yesterday":
 		return day.AddDate(0, 0, -1), day, nil
-	case "last_24h":
-		return now.Add(-24 * time.Hour), now, nil
 	case "this_week":
 		return week, now, nil
 	case "last_week":
@@ -143,19 +142,52 @@ func period(when string, now time.Time) (since, until time.Time, err error) {
 		return month, now, nil
 	case "last_month":
 		return month.AddDate(0, -1, 0), month, nil
-	case "last_30d":
-		return now.AddDate(0, 0, -30), now, nil
 	}
-	if from, to, ok := strings.Cut(when, ".."); ok {
-		since, err = time.ParseInLocation(time.DateOnly, from, now.Location())
-		if err == nil {
-			until, err = time.ParseInLocation(time.DateOnly, to, now.Location())
-		}
-		if err == nil {
-			return since, until.AddDate(0, 0, 1), nil
-		}
+	if m := lastUnits.FindStringSubmatch(when); m != nil {
+		n, err := strconv.Atoi(m[1])
+		return back(now, n, m[2]), now, err
 	}
-	return since, until, fmt.Errorf("the time %q is not understood; say today, yesterday, this week, or 2026-11-01..2026-11-05", when)
+	from, to, ranged := strings.Cut(when, "..")
+	if !ranged {
+		to = from
+	}
+	if since, err = date(from, day); err == nil {
+		until, err = date(to, day)
+	}
+	if err != nil {
+		return since, until, fmt.Errorf("the time %q is not understood; say today, yesterday, this week, or 2026-11-01..2026-11-05", when)
+	}
+	return since, until.AddDate(0, 0, 1), nil
+}
+
+// lastUnits is the parser's word for a time that reaches back from now.
+var lastUnits = regexp.MustCompile(`^last_([0-9]{1,4})([mhdw])$`)
+
+// back goes n units back from now; days and weeks by the calendar, whatever
+// the clocks did in between.
+func back(now time.Time, n int, unit string) time.Time {
+	switch unit {
+	case "m":
+		return now.Add(-time.Duration(n) * time.Minute)
+	case "h":
+		return now.Add(-time.Duration(n) * time.Hour)
+	case "w":
+		return now.AddDate(0, 0, -7*n)
+	default:
+		return now.AddDate(0, 0, -n)
+	}
+}
+
+// date reads 2026-11-03 or 11-03: without a year, the last such day.
+func date(text string, today time.Time) (time.Time, error) {
+	if strings.Count(text, "-") == 2 {
+		return time.ParseInLocation(time.DateOnly, text, today.Location())
+	}
+	d, err := time.ParseInLocation(time.DateOnly, fmt.Sprintf("%d-%s", today.Year(), text), today.Location())
+	if err == nil && d.After(today) {
+		d = d.AddDate(-1, 0, 0)
+	}
+	return d, err
 }
 
 func eventsCSV(w io.Writer, events []commands.Event) error {
@@ -182,7 +214,7 @@ func eventsMarkdown(w io.Writer, events []commands.Event) error {
 	if _, err := fmt.Fprintln(w, "| time (UTC) | incident | what | who | text |\n|---|---|---|---|---|"); err != nil {
 		return err
 	}
-	escape := strings.NewReplacer("|", `\|`, "<", "&lt;", "\n", " ")
+	escape := strings.NewReplacer(`\`, `\\`, "|", `\|`, "<", "&lt;", "\n", " ")
 	for _, ev := range events {
 		who := ""
 		if ev.Actor.ID != "" {

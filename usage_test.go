@@ -74,7 +74,7 @@ func TestContractOfVerbs(t *testing.T) {
 	for _, c := range subcommands() {
 		known[c.name] = true
 	}
-	for _, verb := range []string{"serve", "ask", "parse", "fix", "timeline", "check", "sudoers", "demo", "version"} {
+	for _, verb := range []string{"serve", "ask", "parse", "fix", "timeline", "check", "demo", "version"} {
 		if !known[verb] {
 			t.Errorf("there is no whybot %s", verb)
 		}

@@ -44,9 +44,12 @@ func (e *Engine) Apply(ctx context.Context, id string, who Actor, progress func(
 		e.note(ctx, p.Incident, EventNote, "refused: "+who.String()+" may not apply "+p.Title, map[string]string{"proposal": id})
 		return Outcome{Proposal: p}, err
 	}
-	p, err = e.claim(ctx, id, who)
-	if err != nil || p.State != Applying {
+	claimed, err := e.claim(ctx, id, who)
+	if err != nil {
 		return Outcome{Proposal: p}, err
+	}
+	if p = claimed; p.State != Applying {
+		return Outcome{Proposal: p}, nil
 	}
 	tell := e.teller(p.Incident, progress)
 	tell("checking that nothing has changed")
@@ -89,7 +92,7 @@ func (e *Engine) claim(ctx context.Context, id string, who Actor) (Proposal, err
 		if len(p.Approved) < p.Approvals {
 			return events, nil
 		}
-		p.State = Applying
+		p.State, p.Begun = Applying, now
 		return append(events, Event{Incident: p.Incident, Kind: EventApplying, At: now, Actor: who, Text: p.Title, Refs: refs}), nil
 	})
 	if expired && err == nil {

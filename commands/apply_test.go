@@ -3,6 +3,7 @@ package commands_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -211,7 +212,7 @@ func TestApplyRefused(t *testing.T) {
 			cells := b.world.snapshot()
 			out, err := b.engine.Apply(t.Context(), p.ID, bob, nil)
 			wantCode(t, err, c.code)
-			if strings.Contains(err.Error(), "secret detail") || strings.Contains(out.Proposal.Outcome, "secret detail") {
+			if strings.Contains(fmt.Sprint(err), "secret detail") || strings.Contains(out.Proposal.Outcome, "secret detail") {
 				t.Errorf("an inner error's text got out: %v", err)
 			}
 			b.wantSent()
@@ -254,7 +255,7 @@ func TestUnknownProposal(t *testing.T) {
 	_, declineErr := b.engine.Decline(t.Context(), id, alice, "")
 	for _, err := range []error{applyErr, undoErr, declineErr} {
 		wantCode(t, err, commands.CodeMissing)
-		if strings.Contains(err.Error(), "\x1b") {
+		if strings.Contains(fmt.Sprint(err), "\x1b") {
 			t.Errorf("%q", err)
 		}
 	}
@@ -465,7 +466,7 @@ func TestCloudChangeHalfDone(t *testing.T) {
 	}
 	out, err := b.engine.Apply(t.Context(), p.ID, alice, nil)
 	wantCode(t, err, commands.CodeOutside)
-	if !strings.Contains(err.Error(), "openstack network agent add network --dhcp agent-1 "+networkID) {
+	if !strings.Contains(fmt.Sprint(err), "openstack network agent add network --dhcp agent-1 "+networkID) {
 		t.Errorf("error %v", err)
 	}
 	if got := strings.Join(b.world.cloud, " "); got != "remove add add add" {

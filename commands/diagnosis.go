@@ -59,6 +59,7 @@ type Pass struct {
 	firewalls map[string]*Firewall
 	report    func(Finding)
 	good      func(Check)
+	remark    func(string)
 }
 
 func newPass(q Question, s runners.Server, port runners.Attachment, path *Path) *Pass {
@@ -69,9 +70,7 @@ func newPass(q Question, s runners.Server, port runners.Attachment, path *Path) 
 type reading struct {
 	results map[string]runners.Result
 	err     error
-	// begun and done are when it was asked for and when it was in, by
-	// whybot's clock.
-	begun, done time.Time
+	done    time.Time // when it was in, by whybot's clock
 }
 
 // Report records a finding under the diagnosis' name and title.
@@ -84,6 +83,10 @@ func (p *Pass) Report(f Finding) {
 func (p *Pass) Good(nodeName, what, source string) {
 	p.good(Check{Node: nodeName, What: what, Source: source})
 }
+
+// Remark notes something true that is not the cause as far as the diagnosis can
+// tell.
+func (p *Pass) Remark(text string) { p.remark(text) }
 
 // Output returns what probe printed on node, or why it is not known.
 func (p *Pass) Output(nodeName, probe string) (runners.Output, error) {

@@ -20,6 +20,7 @@ type examination struct {
 	findings []Finding
 	unseen   []Blind
 	checked  []Check
+	remarks  []string
 	tell     func(string, ...any)
 }
 
@@ -46,9 +47,8 @@ func (x *examination) readNodes(ctx context.Context) {
 // readAll runs what probes lists on every scope's node at once.
 func (e *Engine) readAll(ctx context.Context, scopes []Scope, probes func(Scope) []runners.Probe) map[string]reading {
 	results, errs := runners.Each(ctx, e.o.FanOut, scopes, func(ctx context.Context, s Scope) (reading, error) {
-		r := reading{begun: time.Now()}
 		out, err := e.o.Shell.Run(ctx, s.Node, probes(s))
-		r.done = time.Now()
+		r := reading{done: time.Now()}
 		if err != nil {
 			e.o.Log.Warn("node could not be read", slog.String("node", s.Node), slog.Any("error", err))
 			r.err = err
@@ -92,7 +92,7 @@ func (e *Engine) staticProbes(s Scope) []runners.Probe {
 // diagnose runs every diagnosis over the pass and replaces what was found,
 // checked and not seen before.
 func (x *examination) diagnose(ctx context.Context) {
-	x.findings, x.checked, x.unseen = nil, nil, slices.Clone(x.pass.Path.Gaps)
+	x.findings, x.checked, x.remarks, x.unseen = nil, nil, nil, slices.Clone(x.pass.Path.Gaps)
 	for _, d := range x.e.o.Diagnoses {
 		if !slices.Contains(d.Explains, x.pass.Question.Kind) {
 			continue
@@ -101,6 +101,7 @@ func (x *examination) diagnose(ctx context.Context) {
 		p.Diagnosis = d
 		p.report = func(f Finding) { x.findings = append(x.findings, f) }
 		p.good = func(c Check) { x.checked = appendNew(x.checked, c) }
+		p.remark = func(text string) { x.remarks = appendNew(x.remarks, text) }
 		if err := x.run(ctx, d, &p); err != nil {
 			x.blind(d.Name+" ("+d.Title+")", err)
 		}
@@ -182,11 +183,11 @@ func (x *examination) packetBlinds() {
 	}
 }
 
-func appendNew(checks []Check, c Check) []Check {
-	if slices.Contains(checks, c) {
-		return checks
+func appendNew[T comparable](list []T, v T) []T {
+	if slices.Contains(list, v) {
+		return list
 	}
-	return append(checks, c)
+	return append(list, v)
 }
 
 // seen returns the path with what was counted at each hop.
@@ -214,7 +215,7 @@ func (x *examination) seen() []HopSeen {
 
 // notes are true things that are not the cause.
 func (x *examination) notes(v Verdict, findings []Finding) []string {
-	var notes []string
+	notes := slices.Clone(x.remarks)
 	if v.State == Healthy {
 		for _, f := range findings {
 			notes = append(notes, fmt.Sprintf("%s (%s, %s): %s", f.Cause, f.State, f.Node, f.Summary))

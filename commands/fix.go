@@ -142,6 +142,8 @@ type Proposal struct {
 	Created    time.Time     `json:"created"`
 	Expires    time.Time     `json:"expires"`
 	State      ProposalState `json:"state"`
+	// Begun is when it last went to applying or undoing.
+	Begun time.Time `json:"begun,omitzero"`
 	// Outcome is what came of it, one line.
 	Outcome string `json:"outcome,omitempty"`
 	// Approved are the people who agreed so far, each once.

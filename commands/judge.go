@@ -209,7 +209,10 @@ func (j *judgement) unnamed(c cut) Verdict {
 			c.flow.Lost, e.Direction, e.From, e.To),
 		Edge: e.JSON(),
 	}
+	hidden := slices.IndexFunc(j.unseen, func(u Blind) bool { return u.Node == e.From.Node || u.Node == e.To.Node })
 	switch {
+	case hidden >= 0:
+		v.Missing = j.unseen[hidden].What + ": " + j.unseen[hidden].Why
 	case e.From.Node != e.To.Node:
 		v.Missing = "what lies between the two NICs: virtual switch port groups (forged transmits, promiscuous mode, VLAN trunk) and physical switch ports"
 	case e.To.Kind == HopServer:
@@ -229,8 +232,8 @@ func (j *judgement) notSeen(c cut) Verdict {
 	case j.p.guestHolds():
 		v.Summary = j.p.Server.Name + " answers for its address now. Whether DHCP would serve it again is not known."
 	case c.flow.State == FlowSilent:
-		v.Summary = fmt.Sprintf("%s sent no DHCP request in %.0f s and does not answer for its address; nothing that was read stops DHCP on the path.",
-			j.p.Server.Name, j.p.Packets.Took.Seconds())
+		v.Summary = fmt.Sprintf("%s sent no DHCP request in %.0f s%s; nothing that was read stops DHCP on the path.",
+			j.p.Server.Name, j.p.Packets.Took.Seconds(), j.unanswered())
 		v.Missing = "a DHCP request of the guest: renew its lease from the console, then ask again"
 	default:
 		v.Summary = "The packets could not be followed on " + c.branch.Node + "."
@@ -246,6 +249,14 @@ func (j *judgement) notSeen(c cut) Verdict {
 		v.Summary += "."
 	}
 	return v
+}
+
+// unanswered says that the guest was asked for its address in vain, if it was.
+func (j *judgement) unanswered() string {
+	if j.p.Packets.Asked {
+		return " and does not answer for its address"
+	}
+	return ""
 }
 
 func (j *judgement) withoutServers() Verdict {

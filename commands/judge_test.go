@@ -23,11 +23,12 @@ func atGuest(p *Pass) Finding {
 	}
 }
 
-// everywhere is a packet stage in which every hop saw the same.
-func everywhere(p *Pass, requests, replies int, server string) *Packets {
+// everywhere is a packet stage in which every hop saw the same of
+// controller01.
+func everywhere(p *Pass, requests, replies int) *Packets {
 	ps := &Packets{Seen: map[Hop]HopFrames{}}
 	for _, h := range capturable(p.Path) {
-		ps.Seen[h] = sees(requests, replies, serverOf[server])
+		ps.Seen[h] = sees(requests, replies, serverOf["controller01"])
 	}
 	return ps
 }
@@ -49,14 +50,14 @@ func TestJudge(t *testing.T) {
 		{
 			name: "one working branch is enough", servers: two, state: Healthy, summary: "replies reached its tap",
 			set: func(p *Pass) []Finding {
-				p.Packets = everywhere(p, 2, 2, "controller01")
+				p.Packets = everywhere(p, 2, 2)
 				return []Finding{cutting(p, 1, Proven)}
 			},
 		},
 		{
 			name: "both branches cut alike", servers: two, state: Proven, cause: "DHCP-09", summary: "no dnsmasq on controller01",
 			set: func(p *Pass) []Finding {
-				p.Packets = everywhere(p, 2, 0, "controller01")
+				p.Packets = everywhere(p, 2, 0)
 				return []Finding{cutting(p, 1, Proven), cutting(p, 0, Proven)}
 			},
 		},
@@ -76,7 +77,7 @@ func TestJudge(t *testing.T) {
 			name: "lost before what was found", servers: []string{"controller01"}, state: Unclear, summary: "none arrived at compute01/brq91e78b9c-cf",
 			miss: "compute01",
 			set: func(p *Pass) []Finding {
-				p.Packets = everywhere(p, 0, 0, "controller01")
+				p.Packets = everywhere(p, 0, 0)
 				p.Packets.Seen[p.Path.Guest[0]] = sees(3, 0, serverOf["controller01"])
 				return []Finding{cutting(p, 0, Proven)}
 			},
@@ -84,7 +85,7 @@ func TestJudge(t *testing.T) {
 		{
 			name: "lost between the nodes, nothing found", servers: []string{"controller01"}, state: Unclear, miss: "port groups",
 			set: func(p *Pass) []Finding {
-				p.Packets = everywhere(p, 0, 0, "controller01")
+				p.Packets = everywhere(p, 0, 0)
 				for _, h := range p.Path.Guest {
 					p.Packets.Seen[h] = sees(3, 0, serverOf["controller01"])
 				}
@@ -93,7 +94,7 @@ func TestJudge(t *testing.T) {
 		},
 		{
 			name: "the server is silent, nothing found", servers: []string{"controller01"}, state: Unclear, miss: "its log",
-			set: func(p *Pass) []Finding { p.Packets = everywhere(p, 3, 0, "controller01"); return nil },
+			set: func(p *Pass) []Finding { p.Packets = everywhere(p, 3, 0); return nil },
 		},
 		{
 			name: "nothing found without packets is not healthy", servers: []string{"controller01"}, state: Unclear, miss: "a capture",
@@ -102,7 +103,7 @@ func TestJudge(t *testing.T) {
 		{
 			name: "no hop could be listened to", servers: []string{"controller01"}, state: Unclear, summary: "could not be followed",
 			set: func(p *Pass) []Finding {
-				p.Packets = everywhere(p, 0, 0, "controller01")
+				p.Packets = everywhere(p, 0, 0)
 				for h := range p.Packets.Seen {
 					p.Packets.Seen[h] = notSeenAt(h)
 				}
@@ -111,12 +112,12 @@ func TestJudge(t *testing.T) {
 		},
 		{
 			name: "a silent guest", servers: []string{"controller01"}, state: Unclear, miss: "a DHCP request of the guest",
-			set: func(p *Pass) []Finding { p.Packets = everywhere(p, 0, 0, "controller01"); return nil },
+			set: func(p *Pass) []Finding { p.Packets = everywhere(p, 0, 0); return nil },
 		},
 		{
 			name: "a silent guest that answers for its address", servers: []string{"controller01"}, state: Healthy, summary: "answers for its address",
 			set: func(p *Pass) []Finding {
-				p.Packets = everywhere(p, 0, 0, "controller01")
+				p.Packets = everywhere(p, 0, 0)
 				p.Packets.Holder = guestMAC
 				return nil
 			},
@@ -124,7 +125,7 @@ func TestJudge(t *testing.T) {
 		{
 			name: "another machine answers for its address", servers: []string{"controller01"}, state: Unclear,
 			set: func(p *Pass) []Finding {
-				p.Packets = everywhere(p, 0, 0, "controller01")
+				p.Packets = everywhere(p, 0, 0)
 				p.Packets.Holder = "fa:16:3e:00:00:99"
 				return nil
 			},
@@ -132,7 +133,7 @@ func TestJudge(t *testing.T) {
 		{
 			name: "it holds its address, the path is cut", servers: []string{"controller01"}, state: Proven, cause: "DHCP-09", summary: "the next renewal will fail",
 			set: func(p *Pass) []Finding {
-				p.Packets = everywhere(p, 0, 0, "controller01")
+				p.Packets = everywhere(p, 0, 0)
 				p.Packets.Holder = guestMAC
 				return []Finding{cutting(p, 0, Proven)}
 			},

@@ -73,13 +73,12 @@ func (ps *Packets) Trace(p *Path, b Branch) Flow {
 	first, last := hops[0], hops[len(hops)-1]
 	atGuest := first == p.Guest[0]
 	switch {
+	case atGuest && ps.given(first, b):
+		return Flow{State: FlowDelivered} // also of a renewal, which goes to one server
 	case ps.requests(first) == 0 && atGuest:
 		return Flow{State: FlowSilent}
 	case ps.requests(first) == 0:
 		return Flow{State: FlowBlind}
-	}
-	if atGuest && ps.replies(first, b) > 0 {
-		return Flow{State: FlowDelivered}
 	}
 	if lost, ok := ps.lostRequest(hops); ok {
 		return lost
@@ -136,6 +135,14 @@ func (ps *Packets) replies(h Hop, b Branch) int {
 		}
 	}
 	return n
+}
+
+// given reports whether b's server offered or granted an address at h: a
+// refusal is a reply and gives none.
+func (ps *Packets) given(h Hop, b Branch) bool {
+	return slices.ContainsFunc(ps.Seen[h].Frames, func(f capture.Frame) bool {
+		return f.Reply && f.Type != "Nak" && fromServer(f, b)
+	})
 }
 
 func fromServer(f capture.Frame, b Branch) bool {

@@ -74,7 +74,11 @@ func (p *Path) wireHops(nodeName string, a runners.Attachment) []Hop {
 		p.Gaps = append(p.Gaps, Blind{nodeName, "the segment of network " + a.Network.Name + " on " + nodeName, a.Network.Type.Why()})
 		return nil
 	}
-	segment := a.Network.SegmentationID.Or(0)
+	segment, ok := a.Network.SegmentationID.Get()
+	if !ok && kind != "flat" {
+		p.Gaps = append(p.Gaps, Blind{nodeName, "the segment of network " + a.Network.Name + " on " + nodeName, a.Network.SegmentationID.Why()})
+		return nil
+	}
 	if kind == "vxlan" {
 		return []Hop{{nodeName, fmt.Sprintf("vxlan-%d", segment), HopSegment}}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 )
 
 // Undo takes an applied proposal back exactly, if its place still is as the
@@ -29,7 +30,7 @@ func (e *Engine) Undo(ctx context.Context, id string, who Actor, progress func(P
 		if p.Hash != PlanHash(p.Steps) {
 			return nil, errOtherPlan
 		}
-		p.State = Undoing
+		p.State, p.Begun = Undoing, e.o.Now()
 		return []Event{{
 			Incident: p.Incident, Kind: EventApproved, At: e.o.Now(), Actor: who, Text: "undo: " + p.Title,
 			Refs: map[string]string{"proposal": p.ID, "plan": p.Hash},
@@ -124,7 +125,7 @@ func (e *Engine) Recover(ctx context.Context) ([]Proposal, error) {
 
 func (e *Engine) recoverOne(ctx context.Context, p Proposal) Proposal {
 	const why = "whybot was stopped in the middle of this"
-	switch e.Actual(ctx, p) {
+	switch e.lastState(ctx, p) {
 	case StepDone:
 		return e.settle(ctx, p, Applied, EventNote, fmt.Sprintf("%s; the node shows that the change is in place. It was not proven.", why))
 	case StepPending:
@@ -134,5 +135,27 @@ func (e *Engine) recoverOne(ctx context.Context, p Proposal) Proposal {
 		return e.settle(ctx, p, Failed, EventNote, why+"; the node shows that nothing was changed. Ask the question again.")
 	default:
 		return e.settle(ctx, p, Undecided, EventNote, why+" and the node does not show how it ended. Look by hand: "+p.Title)
+	}
+}
+
+// lastState reads the real state of p's steps once it can no longer move: a
+// command that was sent before whybot was killed may still be waiting on the
+// node for a lock, so "not changed yet" is believed only when the time that a
+// change may take to show has passed.
+func (e *Engine) lastState(ctx context.Context, p Proposal) StepState {
+	goal := StepDone
+	if p.State == Undoing {
+		goal = StepPending
+	}
+	for {
+		state := e.Actual(ctx, p)
+		if state == goal || e.o.Now().Sub(p.Begun) > e.o.Settle {
+			return state
+		}
+		select {
+		case <-ctx.Done():
+			return StepChanged // nobody can tell yet
+		case <-time.After(500 * time.Millisecond):
+		}
 	}
 }

@@ -2,6 +2,7 @@ package commands_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"strings"
 	"sync"
@@ -59,7 +60,7 @@ func TestUndoRefused(t *testing.T) {
 			cells, sent := b.world.snapshot(), len(b.world.sent())
 			_, err := b.engine.Undo(t.Context(), p.ID, bob, nil)
 			wantCode(t, err, c.code)
-			if !strings.Contains(err.Error(), c.says) {
+			if !strings.Contains(fmt.Sprint(err), c.says) {
 				t.Errorf("error %v", err)
 			}
 			if got := b.world.snapshot(); !maps.Equal(got, cells) || len(b.world.sent()) != sent {

@@ -55,8 +55,6 @@ type watch struct {
 // watchPackets arms captures at every hop, waits until what happens to the
 // guest's frames is decided, and puts what was seen into the pass.
 func (x *examination) watchPackets(ctx context.Context) {
-	ctx, cancel := context.WithTimeoutCause(ctx, x.e.o.Packet, fmt.Errorf("the packet stage's %s are over", x.e.o.Packet))
-	defer cancel()
 	w := &watch{x: x, hops: capturable(x.pass.Path), seen: map[Hop]*HopFrames{}, early: map[Hop]int{}, wake: make(chan struct{}, 1)}
 	readers, stop := w.arm(ctx)
 	defer func() {
@@ -67,9 +65,14 @@ func (x *examination) watchPackets(ctx context.Context) {
 	var side sync.WaitGroup
 	side.Go(func() { w.findHolder(ctx) })
 	probes, scopes := x.e.counterProbes, x.pass.scopes()
-	before := x.e.readAll(ctx, scopes, probes)
+	opening, opened := context.WithTimeout(ctx, x.e.o.Static)
+	before := x.e.readAll(opening, scopes, probes)
+	opened()
+	// A node that hangs must not take the time that the others are listened to.
+	listening, cancel := context.WithTimeoutCause(ctx, x.e.o.Packet, fmt.Errorf("the packet stage's %s are over", x.e.o.Packet))
+	defer cancel()
 	begun := w.begin()
-	w.untilDecided(ctx, begun)
+	w.untilDecided(listening, begun)
 	side.Wait()
 	took := time.Since(begun)
 
@@ -119,8 +122,12 @@ func (w *watch) arm(ctx context.Context) (readers *sync.WaitGroup, stop func()) 
 	}
 }
 
-// spec returns how to capture at h, or why that would show nothing.
+// spec returns how to capture at h, or why that would show nothing. A node that
+// could not be read a moment ago is not waited for again.
 func (w *watch) spec(h Hop) (runners.CaptureSpec, error) {
+	if err := w.x.pass.readings[h.Node].err; err != nil {
+		return runners.CaptureSpec{}, err
+	}
 	vlan := 0
 	if h.Kind == HopNIC && w.x.pass.Port.Network.Type.Or("") == "vlan" {
 		if err := w.x.pass.carries(h); err != nil {
@@ -132,7 +139,7 @@ func (w *watch) spec(h Hop) (runners.CaptureSpec, error) {
 	if err != nil {
 		return runners.CaptureSpec{}, &runners.Error{Kind: runners.Invalid, Runner: "openstack", Target: "port " + w.x.pass.Port.Port.ID, Op: "MAC address", Err: err}
 	}
-	seconds := int(w.x.e.o.Packet/time.Second) + 2
+	seconds := int((w.x.e.o.Static+w.x.e.o.Packet)/time.Second) + 2
 	return runners.CaptureSpec{Device: h.Device, Filter: filter, MaxSeconds: seconds}, nil
 }
 
@@ -273,11 +280,11 @@ func (w *watch) fill(ps *Packets) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ps.Seen, ps.Holder, ps.Asked = w.snapshot(), w.holder, w.asked
-	from, to := watched(ps.Before, ps.After)
+	opened := opening(ps.Before)
 	for h, s := range ps.Seen {
 		s.all = s.Frames
 		if ahead, ok := ahead(ps.Before[h.Node]); ok {
-			s.Frames = within(s.Frames, from.Add(ahead), to.Add(ahead))
+			s.Frames = within(s.Frames, opened.Add(ahead), clock(ps.After[h.Node], "clock-start"))
 		} else {
 			s.Frames = s.Frames[w.early[h]:]
 		}
@@ -287,22 +294,17 @@ func (w *watch) fill(ps *Packets) {
 	ps.TapBefore, ps.TapAfter = linkOf(ps.Before[tap.Node], tap), linkOf(ps.After[tap.Node], tap)
 }
 
-// watched is the time, by whybot's clock, in which every node was being
-// watched: from the last opening reading to be in until the first closing one
-// was asked for. The same frames lie in it at every hop, however long a capture
-// held them back.
-func watched(before, after map[string]reading) (from, to time.Time) {
+// opening is when the last opening reading was in, by whybot's clock: from then
+// on every node was being watched, so the same frames count at every hop,
+// however long a capture held them back.
+func opening(before map[string]reading) time.Time {
+	var last time.Time
 	for _, r := range before {
-		if r.done.After(from) {
-			from = r.done
+		if r.done.After(last) {
+			last = r.done
 		}
 	}
-	for _, r := range after {
-		if to.IsZero() || r.begun.Before(to) {
-			to = r.begun
-		}
-	}
-	return from, to
+	return last
 }
 
 // ahead is how far a node's clock is ahead of whybot's, as far as its reading
@@ -352,15 +354,15 @@ func (w *watch) findHolder(ctx context.Context) {
 	}
 	network := w.x.pass.Port.Network.ID
 	runners.Each(ctx, w.x.e.o.FanOut, w.x.pass.Path.Branches, func(ctx context.Context, b Branch) (struct{}, error) {
-		out, err := w.x.e.o.Shell.Run(ctx, b.Node, []runners.Probe{node.EchoProbe(network, address), node.NeighbourProbe(network, address)})
-		if err != nil || len(out) != 2 || out[1].Err != nil {
+		out, err := w.x.e.o.Shell.Run(ctx, b.Node, node.HolderProbes(network, address))
+		if err != nil || len(out) != 3 || out[2].Err != nil {
 			return struct{}{}, err
 		}
-		answered := out[0].Err == nil && out[0].Output.ExitCode == 0
+		before, echo, now := out[0].Output, out[1], out[2].Output
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.asked = w.asked || out[0].Err == nil
-		if mac := node.Holder(answered, out[1].Output.Stdout); mac != "" {
+		w.asked = w.asked || echo.Err == nil
+		if mac := node.Holder(echo.Err == nil && echo.Output.ExitCode == 0, before.Stdout, now.Stdout); mac != "" {
 			w.holder = mac
 			w.nudge()
 		}

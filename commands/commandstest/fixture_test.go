@@ -13,10 +13,10 @@ import (
 	"whybot/runners"
 )
 
-func fixtureOf(t *testing.T, base, own string) (*Fixture, error) {
+func fixtureOf(t *testing.T, own string) (*Fixture, error) {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"base.txtar": base, "own.txtar": own} {
+	for name, text := range map[string]string{"base.txtar": small, "own.txtar": own} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestLoadRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := fixtureOf(t, small, c.own)
+			_, err := fixtureOf(t, c.own)
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "own.txtar") {
 				t.Errorf("err = %v, want %q and the file in it", err, c.want)
 			}
@@ -69,7 +69,7 @@ func TestLoadRefuses(t *testing.T) {
 
 func TestProbesNowAndAfter(t *testing.T) {
 	t.Parallel()
-	f, err := fixtureOf(t, small, `-- change/compute01/list --
+	f, err := fixtureOf(t, `-- change/compute01/list --
 replace two => 2
 insert 2.5 after 2
 delete one
@@ -101,7 +101,7 @@ three => 3
 // What the fake tcpdump writes is what whybot's own reader makes of it.
 func TestFramesAreRead(t *testing.T) {
 	t.Parallel()
-	f, err := fixtureOf(t, small, "-- capture/compute01/eth3 --\n+1 discover\n+1.5 offer\n+2 renew\n+2.5 ack from 192.168.92.2\n+3 nak\n")
+	f, err := fixtureOf(t, "-- capture/compute01/eth3 --\n+1 discover\n+1.5 offer\n+2 renew\n+2.5 ack from 192.168.92.2\n+3 nak\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestDiff(t *testing.T) {
 		{"a part of what must be whole", "state: unknown\nfinding: DHCP-09\nunknown: sudo", "- finding: DHCP-09\n+ finding: DHCP-09 probable on controller01"},
 		{"one wanted twice", "state: unknown\nfinding: DHCP-09 probable on controller01\nunknown: sudo\nunknown: sudo", "- unknown: sudo"},
 	} {
-		f, err := fixtureOf(t, small, "-- want --\n"+c.want+"\n")
+		f, err := fixtureOf(t, "-- want --\n"+c.want+"\n")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func TestDiff(t *testing.T) {
 func TestRewrite(t *testing.T) {
 	t.Parallel()
 	own := "What it shows.\n-- options --\nno-echo\n-- want --\nstate: healthy\n"
-	f, err := fixtureOf(t, small, own)
+	f, err := fixtureOf(t, own)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,7 @@ var (
 )
 
 // bytes is the frame on the wire, tagged when vlan is not 0.
-func (m message) bytes(guest, server end, vlan int) []byte {
+func (m message) bytes(guest, server end, vlan uint16) []byte {
 	src, dst, sport, dport := end{guest.mac, nobody}, server, uint16(68), uint16(67)
 	if m.reply {
 		src, dst, sport, dport = server, guest, 67, 68
@@ -95,35 +95,43 @@ func (m message) bytes(guest, server end, vlan int) []byte {
 	if m.broadcast {
 		dst = everyone
 	}
-	body := m.bootp(guest)
 	b := append(append([]byte{}, dst.mac...), src.mac...)
 	if vlan != 0 {
-		b = append(b, 0x81, 0x00, byte(vlan>>8), byte(vlan))
+		b = binary.BigEndian.AppendUint16(append(b, 0x81, 0x00), vlan)
 	}
 	b = append(b, 0x08, 0x00)
-	b = append(b, ipv4(src.ip, dst.ip, 8+len(body))...)
+	b = append(b, ipv4(src.ip, dst.ip)...)
 	b = binary.BigEndian.AppendUint16(b, sport)
 	b = binary.BigEndian.AppendUint16(b, dport)
-	b = append(b, byte((8+len(body))>>8), byte(8+len(body)), 0, 0) // no checksum: allowed for UDP over IPv4
-	return append(b, body...)
+	b = binary.BigEndian.AppendUint16(b, udpSize)
+	b = append(b, 0, 0) // no checksum: allowed for UDP over IPv4
+	return append(b, m.bootp(guest)...)
 }
 
-// ipv4 is the header in front of size bytes of payload.
-func ipv4(src, dst netip.Addr, size int) []byte {
-	h := []byte{0x45, 0, byte((20 + size) >> 8), byte(20 + size), 0, 0, 0, 0, 64, 17, 0, 0}
+// Sizes in bytes: of a message as clients send it, and with its headers.
+const (
+	bootpSize = 300
+	udpSize   = 8 + bootpSize
+	ipSize    = 20 + udpSize
+)
+
+// ipv4 is the header of every frame between src and dst.
+func ipv4(src, dst netip.Addr) []byte {
+	h := binary.BigEndian.AppendUint16([]byte{0x45, 0}, ipSize)
+	h = append(h, 0, 0, 0, 0, 64, 17, 0, 0)
 	h = append(append(h, src.AsSlice()...), dst.AsSlice()...)
 	var sum uint32
 	for i := 0; i < len(h); i += 2 {
 		sum += uint32(binary.BigEndian.Uint16(h[i:]))
 	}
 	sum = sum>>16 + sum&0xffff
-	binary.BigEndian.PutUint16(h[10:], ^uint16(sum+sum>>16)) //nolint:gosec // the fold leaves 16 bits
+	binary.BigEndian.PutUint16(h[10:], ^uint16(sum+sum>>16))
 	return h
 }
 
-// bootp is the message itself (RFC 2131), 300 bytes as clients send it.
+// bootp is the message itself (RFC 2131).
 func (m message) bootp(guest end) []byte {
-	b := make([]byte, 300)
+	b := make([]byte, bootpSize)
 	b[0], b[1], b[2] = 1, 1, 6 // a request, over Ethernet
 	copy(b[4:], []byte{0x11, 0x5a, 0xa0, 0x7e})
 	if m.reply {
@@ -142,9 +150,9 @@ var pcapHeader = []byte{
 
 // pcapRecord is one frame in a capture.
 func pcapRecord(at time.Time, frame []byte) []byte {
-	b := binary.LittleEndian.AppendUint32(nil, uint32(at.Unix())) //nolint:gosec // good until 2106
-	b = binary.LittleEndian.AppendUint32(b, uint32(at.Nanosecond()/1000))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(frame)))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(frame)))
+	var b []byte
+	for _, n := range []int64{at.Unix(), int64(at.Nanosecond() / 1000), int64(len(frame)), int64(len(frame))} {
+		b = binary.LittleEndian.AppendUint32(b, uint32(n)) //nolint:gosec // lengths are small and the seconds fit until 2106
+	}
 	return append(b, frame...)
 }

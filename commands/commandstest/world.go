@@ -60,7 +60,7 @@ const giveUp = 10 * time.Second
 // keeps whoever asks waiting.
 func (w *world) unanswered(ctx context.Context, name, nodeName, op string) error {
 	if kinds[name] == runners.TooSlow {
-		_ = wait(ctx, giveUp) //nolint:errcheck // either way it is too slow
+		_ = wait(ctx, giveUp) // either way it is too slow
 	}
 	return failure(kinds[name], nodeName, op)
 }
@@ -152,7 +152,7 @@ func (w *world) Capture(ctx context.Context, nodeName string, spec runners.Captu
 
 // tag is the VLAN that a capture's filter looks behind. Any other filter than
 // the guest's would show nothing.
-func (w *world) tag(filter string) (int, error) {
+func (w *world) tag(filter string) (uint16, error) {
 	mac := w.f.cloud.first("port")["mac"]
 	network, err := w.f.cloud.network()
 	if err != nil {
@@ -160,7 +160,7 @@ func (w *world) tag(filter string) (int, error) {
 	}
 	for _, vlan := range []int{0, network.SegmentationID.Or(0)} {
 		if want, err := capture.Filter(mac, vlan); err == nil && want == filter {
-			return vlan, nil
+			return uint16(vlan), nil //nolint:gosec // a VLAN has 12 bits
 		}
 	}
 	return 0, fmt.Errorf("the filter %q does not select the guest's frames", filter)
@@ -172,7 +172,7 @@ type record struct {
 	frame []byte
 }
 
-func (w *world) frames(s captureSection, vlan int) ([]record, error) {
+func (w *world) frames(s captureSection, vlan uint16) ([]record, error) {
 	guest, err := parseEnd(w.f.cloud.first("port"))
 	if err != nil {
 		return nil, err
@@ -214,7 +214,7 @@ func parseEnd(w words) (end, error) {
 
 // play writes frames when their time has come, until the stream is closed.
 func (w *world) play(out *io.PipeWriter, records []record, stop <-chan struct{}) {
-	defer out.Close()
+	defer func() { _ = out.Close() }() // never fails
 	if _, err := out.Write(pcapHeader); err != nil {
 		return
 	}

@@ -80,7 +80,11 @@ func filtered(p *commands.Pass, ours func(obstacle) bool) error {
 				errs = append(errs, err)
 				continue
 			}
-			if o == nil || o.neutrons() || !ours(*o) {
+			if o != nil && o.neutrons() {
+				p.Remark(fmt.Sprintf("On %s, neutron's own %s drops the DHCP %s: a security group, or its anti-spoofing.", c.Bridge.Node, o.place(), c.Direction))
+				continue
+			}
+			if o == nil || !ours(*o) {
 				continue
 			}
 			key := c.Bridge.Node + " " + o.place()

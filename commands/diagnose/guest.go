@@ -3,6 +3,7 @@ package diagnose
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"whybot/commands"
 	"whybot/commands/node"
@@ -37,6 +38,10 @@ only: it may be between two tries. One that answers has no reason to ask.`,
 	},
 })
 
+// longEnough is the least time in which a guest that asks has asked: clients
+// try again after at most 9 s or so while they are at it.
+const longEnough = 8 * time.Second
+
 // silence reports a guest whose tap received nothing in the packet stage.
 func silence(p *commands.Pass, tap commands.Hop) error {
 	if p.Packets == nil {
@@ -44,6 +49,9 @@ func silence(p *commands.Pass, tap commands.Hop) error {
 	}
 	if s := p.Packets.Seen[tap]; s.Err != nil {
 		return s.Err
+	}
+	if p.Packets.Took < longEnough {
+		return nil // ended early: no time to be silent in
 	}
 	requests, _ := p.Packets.Count(tap)
 	if requests > 0 {

@@ -1,6 +1,7 @@
 package fix
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -14,10 +15,10 @@ import (
 var setUp = registerKind(&commands.StepKind{
 	Name: "link-up", Read: readLinks,
 	State: func(s commands.Step, results []runners.Result) (commands.StepState, string) {
-		l, seen, ok := linkOf(s, results)
+		l, state, seen := linkOf(s, results)
 		switch {
-		case !ok:
-			return missing(s), seen
+		case state != "":
+			return state, seen
 		case l.Up:
 			return commands.StepDone, s.Args["device"] + " is up"
 		}
@@ -32,10 +33,10 @@ var setUp = registerKind(&commands.StepKind{
 var enslave = registerKind(&commands.StepKind{
 	Name: "link-master", Read: readLinks,
 	State: func(s commands.Step, results []runners.Result) (commands.StepState, string) {
-		l, seen, ok := linkOf(s, results)
+		l, state, seen := linkOf(s, results)
 		switch {
-		case !ok:
-			return missing(s), seen
+		case state != "":
+			return state, seen
 		case l.Master == s.Args["master"]:
 			return commands.StepDone, s.Args["device"] + " is in " + l.Master
 		case l.Master == s.Args["before"]:
@@ -58,9 +59,9 @@ var enslave = registerKind(&commands.StepKind{
 var addVLAN = registerKind(&commands.StepKind{
 	Name: "add-vlan", Read: readLinks,
 	State: func(s commands.Step, results []runners.Result) (commands.StepState, string) {
-		links, err := node.ParseLinks(results[0].Output.Stdout)
+		links, err := parseLinks(results)
 		if err != nil {
-			return commands.StepChanged, "the links could not be read"
+			return commands.StepChanged, err.Error()
 		}
 		l, there := links[s.Args["device"]]
 		switch {
@@ -79,16 +80,28 @@ var addVLAN = registerKind(&commands.StepKind{
 
 func readLinks(commands.Step) []runners.Probe { return []runners.Probe{node.LinksProbe()} }
 
-func linkOf(s commands.Step, results []runners.Result) (node.Link, string, bool) {
-	links, err := node.ParseLinks(results[0].Output.Stdout)
+// parseLinks reads the listing. One that failed or was cut would show a link
+// that is there as missing.
+func parseLinks(results []runners.Result) (node.Links, error) {
+	out := results[0].Output
+	links, err := node.ParseLinks(out.Stdout)
+	if err != nil || out.ExitCode != 0 || out.Truncated {
+		return nil, errors.New("the links could not be read")
+	}
+	return links, nil
+}
+
+// linkOf returns the step's link; without one, the step's state and why.
+func linkOf(s commands.Step, results []runners.Result) (l node.Link, state commands.StepState, seen string) {
+	links, err := parseLinks(results)
 	if err != nil {
-		return node.Link{}, "the links could not be read", false
+		return node.Link{}, commands.StepChanged, err.Error()
 	}
 	l, ok := links[s.Args["device"]]
 	if !ok {
-		return node.Link{}, "there is no " + s.Args["device"], false
+		return node.Link{}, missing(s), "there is no " + s.Args["device"]
 	}
-	return l, "", true
+	return l, "", ""
 }
 
 // missing is the state of a step whose device is not there: still to come when

@@ -47,21 +47,16 @@ func HostsProbeAt(file string) runners.Probe {
 	return runners.Probe{Name: "dhcp-hosts", Sudo: true, Argv: []string{"cat", file}}
 }
 
-// EchoProbe asks the guest's address from the network's DHCP namespace, and
-// NeighbourProbe then says who answered.
-func EchoProbe(networkID, address string) runners.Probe {
-	return runners.Probe{
-		Name: "echo", Sudo: true,
-		Argv: []string{"ip", "netns", "exec", Namespace(networkID), "ping", "-n", "-c", "2", "-i", "0.3", "-W", "1", address},
+// HolderProbes ask who answers for the guest's address, from the network's DHCP
+// namespace: two echoes between two looks at the neighbour entry.
+func HolderProbes(networkID, address string) []runners.Probe {
+	in := func(name string, argv ...string) runners.Probe {
+		return runners.Probe{Name: name, Sudo: true, Argv: append([]string{"ip", "netns", "exec", Namespace(networkID)}, argv...)}
 	}
-}
-
-// NeighbourProbe prints the neighbour entry of address inside the namespace,
-// with the seconds since it was last confirmed.
-func NeighbourProbe(networkID, address string) runners.Probe {
-	return runners.Probe{
-		Name: "neighbour", Sudo: true,
-		Argv: []string{"ip", "netns", "exec", Namespace(networkID), "ip", "-s", "neigh", "show", address},
+	return []runners.Probe{
+		in("neighbour-before", "ip", "-s", "neigh", "show", address),
+		in("echo", "ping", "-n", "-c", "2", "-i", "0.3", "-W", "1", address),
+		in("neighbour", "ip", "-s", "neigh", "show", address),
 	}
 }
 
@@ -133,37 +128,40 @@ func HostEntries(text string) map[string][]netip.Addr {
 	return entries
 }
 
-// freshSeconds is how recently a neighbour must have been confirmed to count
-// as having answered just now.
-const freshSeconds = 3
-
-// Holder returns the link address that answers for an address now: that of
-// the neighbour entry (neigh, as NeighbourProbe prints it) when the echo was
-// answered, or when ARP confirmed it within the last seconds, whatever a
-// security group says about ICMP. An entry left over from earlier proves
-// nothing and gives "".
-func Holder(echoAnswered bool, neigh string) string {
-	words := strings.Fields(neigh)
-	if len(words) == 0 {
+// Holder returns the link address that answers for an address now: that of the
+// neighbour entry after the echoes, when they were answered, or when ARP
+// confirmed it between the two looks, whatever a security group says about
+// ICMP. An entry left over from before proves nothing and gives "".
+func Holder(echoAnswered bool, before, after string) string {
+	mac, age, ok := neighbour(after)
+	if !ok {
 		return ""
+	}
+	// Unanswered echoes take more than a second: an entry that was not
+	// confirmed meanwhile is older now than it was.
+	_, ageBefore, known := neighbour(before)
+	if echoAnswered || !known || age <= ageBefore {
+		return mac
+	}
+	return ""
+}
+
+// neighbour reads an entry of `ip -s neigh show`: its link address and the
+// seconds since it was last confirmed (used/confirmed/updated).
+func neighbour(text string) (mac string, age int, ok bool) {
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return "", 0, false
 	}
 	switch words[len(words)-1] {
 	case "REACHABLE", "STALE", "DELAY", "PROBE":
 	default:
-		return ""
+		return "", 0, false
 	}
-	if !echoAnswered && !freshlyConfirmed(after(words, "used")) {
-		return ""
-	}
-	return strings.ToLower(after(words, "lladdr"))
-}
-
-// freshlyConfirmed reads iproute2's used/confirmed/updated seconds.
-func freshlyConfirmed(used string) bool {
-	parts := strings.Split(used, "/")
+	parts := strings.Split(after(words, "used"), "/")
 	if len(parts) != 3 {
-		return false
+		return "", 0, false
 	}
-	n, err := strconv.Atoi(parts[1])
-	return err == nil && n < freshSeconds
+	age, err := strconv.Atoi(parts[1])
+	return strings.ToLower(after(words, "lladdr")), age, err == nil
 }

@@ -99,20 +99,25 @@ func TestHolder(t *testing.T) {
 	entry := func(used, state string) string {
 		return "10.30.92.11 dev ns-004b787f-9b lladdr FA:16:3E:11:11:11 used " + used + " probes 1 " + state + "\n"
 	}
+	failed := "10.30.92.11 dev ns-004b787f-9b FAILED\n"
 	for _, c := range []struct {
-		name string
-		echo bool
-		text string
-		want string
+		name          string
+		echo          bool
+		before, after string
+		want          string
 	}{
-		{"echo answered", true, entry("0/25/25", "REACHABLE"), mac},
-		{"ICMP filtered, ARP fresh", false, entry("0/1/1", "REACHABLE"), mac},
-		{"left over from before", false, entry("0/25/25", "REACHABLE"), ""},
-		{"stale and silent", false, entry("90/120/90", "STALE"), ""},
-		{"nobody", false, "10.30.92.11 dev ns-004b787f-9b FAILED\n", ""},
-		{"no entry", false, "", ""},
+		{"echo answered", true, entry("0/24/24", "REACHABLE"), entry("0/25/25", "REACHABLE"), mac},
+		{"ICMP filtered, ARP confirmed meanwhile", false, entry("30/60/30", "STALE"), entry("1/1/1", "REACHABLE"), mac},
+		{"ICMP filtered, ARP answered the first time", false, failed, entry("1/1/1", "REACHABLE"), mac},
+		{"nobody had asked before", false, "", entry("1/1/1", "REACHABLE"), mac},
+		{"confirmed right before, silent since", false, entry("0/0/0", "REACHABLE"), entry("1/1/1", "REACHABLE"), ""},
+		{"left over from before", false, entry("0/24/24", "REACHABLE"), entry("0/25/25", "REACHABLE"), ""},
+		{"stale and silent", false, entry("90/120/90", "STALE"), entry("1/121/91", "DELAY"), ""},
+		{"nobody", false, failed, failed, ""},
+		{"no entry", false, "", "", ""},
+		{"another format", false, "", "10.30.92.11 dev ns lladdr fa:16:3e:11:11:11 REACHABLE\n", ""},
 	} {
-		if got := node.Holder(c.echo, c.text); got != c.want {
+		if got := node.Holder(c.echo, c.before, c.after); got != c.want {
 			t.Errorf("%s: holder %q, want %q", c.name, got, c.want)
 		}
 	}

@@ -73,7 +73,7 @@ type checkJSON struct {
 // AnswerJSON writes a as the contract has it, one object.
 func AnswerJSON(w io.Writer, a commands.Answer) error {
 	out := answerJSON{
-		Incident: a.Incident, Question: questionJSON{a.Question.Kind, a.Question.Text, a.Question.Subjects}, Verdict: a.Verdict,
+		Incident: a.Incident, Question: questionJSON{a.Question.Kind, a.Question.Text, subjects(a.Question)}, Verdict: a.Verdict,
 		Path: []hopJSON{}, Findings: []findingJSON{}, Fixes: []fixJSON{}, Unknown: []commands.Blind{}, Checked: []checkJSON{}, Notes: []string{},
 		TookMS: a.Took.Milliseconds(),
 	}
@@ -83,7 +83,7 @@ func AnswerJSON(w io.Writer, a commands.Answer) error {
 	for _, f := range a.Findings {
 		out.Findings = append(out.Findings, findingJSON{
 			Cause: f.Cause, Title: f.Title, State: f.State, Node: f.Node, Summary: f.Summary, Missing: f.Missing,
-			Edge: f.Edge.JSON(), Evidence: f.Evidence, Advice: f.Advice,
+			Edge: f.Edge.JSON(), Evidence: list(f.Evidence), Advice: f.Advice,
 		})
 	}
 	for _, p := range a.Fixes {
@@ -97,13 +97,24 @@ func AnswerJSON(w io.Writer, a commands.Answer) error {
 	return write(w, out)
 }
 
-func proposalJSON(p commands.Proposal) fixJSON {
-	undo := p.Undo
-	if undo == nil {
-		undo = []string{}
+func subjects(q commands.Question) map[string]string {
+	if q.Subjects == nil {
+		return map[string]string{}
 	}
+	return q.Subjects
+}
+
+// list is s, never nil: the contract has lists, not nulls.
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+func proposalJSON(p commands.Proposal) fixJSON {
 	return fixJSON{
-		ID: p.ID, Name: p.Fix, Class: p.Class, Title: p.Title, Approvals: p.Approvals, Commands: p.Commands, Undo: undo,
+		ID: p.ID, Name: p.Fix, Class: p.Class, Title: p.Title, Approvals: p.Approvals, Commands: list(p.Commands), Undo: list(p.Undo),
 		Persistent: p.Persistent, Touches: p.Touches, Cause: p.Cause, State: p.State, Plan: p.Hash,
 		Expires: p.Expires.UTC().Format("2006-01-02T15:04:05Z"),
 	}
@@ -122,23 +133,31 @@ type outcomeJSON struct {
 	Proof   *commands.Verdict      `json:"proof,omitempty"`
 }
 
-// OutcomeJSON writes what came of a proposal; err is why it was not applied.
-// What was asked for and refused has the state "refused", whatever the
-// proposal's own state.
+// OutcomeJSON writes what came of a proposal; err is why it was not carried
+// out. What was asked for and did not begin has the state "refused", whatever
+// the proposal's own state.
 func OutcomeJSON(w io.Writer, id string, o commands.Outcome, err error) error {
 	out := outcomeJSON{ID: id, State: o.Proposal.State, Title: o.Proposal.Title, Outcome: o.Proposal.Outcome}
 	if err != nil {
 		out.Error = commands.Public(err)
-		switch commands.CodeOf(err) {
-		case commands.CodeGone, commands.CodeDenied, commands.CodeChanged, commands.CodeInvalid, commands.CodeMissing, commands.CodeBusy:
+		if refused(o.Proposal.State, commands.CodeOf(err)) {
 			out.State = commands.Refused
-		case commands.CodeOutside, commands.CodeInternal:
 		}
 	}
 	if o.Proof != nil {
 		out.Proof = &o.Proof.Verdict
 	}
 	return write(w, out)
+}
+
+// refused reports whether an error means that nothing was begun.
+func refused(state commands.ProposalState, code commands.Code) bool {
+	switch code {
+	case commands.CodeOutside, commands.CodeInternal:
+		return state == commands.Proposed || state == ""
+	default:
+		return true
+	}
 }
 
 // ErrorJSON writes an error as an object, so that a program reading --json

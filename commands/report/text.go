@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,7 +48,7 @@ func Answer(w io.Writer, a commands.Answer, s Style) {
 	fmt.Fprintf(w, "\n%s  %s\n", s.paint(bold+";"+stateColor[v.State], head), s.paint(bold, clean(v.Title)))
 	s.paragraph(w, "  ", v.Summary)
 	if v.Edge != nil {
-		fmt.Fprintf(w, "  %s %s  %s  %s  (%s)\n", s.paint(dim, "lost:"), v.Edge.From, s.paint(red, "-x->"), v.Edge.To, v.Edge.Direction)
+		fmt.Fprintf(w, "  %s %s  %s  %s  (%s)\n", s.paint(dim, "lost:"), clean(v.Edge.From), s.paint(red, "-x->"), clean(v.Edge.To), v.Edge.Direction)
 	}
 	if v.Missing != "" {
 		s.paragraph(w, "  ", "What would settle it: "+v.Missing+".")
@@ -154,7 +155,7 @@ func Outcome(w io.Writer, o commands.Outcome, s Style) {
 			s.paragraph(w, "  ", "Asked again: "+o.Proof.Verdict.Summary)
 		}
 	}
-	if len(p.Undo) > 0 && p.State != commands.Undone && p.State != commands.Failed && p.State != commands.Refused {
+	if len(p.Undo) > 0 && slices.Contains([]commands.ProposalState{commands.Applied, commands.Verified, commands.NotCured}, p.State) {
 		fmt.Fprintf(w, "  %s whybot fix undo %s\n", s.paint(dim, "undo:"), p.ID)
 	}
 }

@@ -32,7 +32,7 @@ func TestAttachmentsForAdmin(t *testing.T) {
 	bridge := func(host string) runners.Agent {
 		return runners.Agent{
 			ID: "lb-" + host, Type: "Linux bridge agent", Host: host, Binary: "neutron-linuxbridge-agent", Alive: true, AdminUp: true,
-			Heartbeat: beat, InterfaceMappings: map[string]string{"physnet1": "phys0"},
+			Heartbeat: beat, InterfaceMappings: map[string]string{"physnet1": "phys0"}, BridgeMappings: map[string]string{}, // said to be none
 		}
 	}
 	dhcp := func(id, host string, alive bool) runners.Agent {

@@ -80,12 +80,10 @@ func (p *Pool) exec(ctx context.Context, node, command, nonce string, probes int
 // after it is free in our count. What does not end in time is closed.
 func (p *Pool) leave(s *session, exited <-chan error) {
 	if !p.spawn(func() {
-		late := time.NewTimer(grace)
+		late := time.AfterFunc(grace, func() { _ = s.Close() })
 		defer late.Stop()
-		select {
-		case <-exited:
-		case <-late.C:
-			_ = s.Close()
+		if err := <-exited; err != nil {
+			p.opts.Log.Debug("ssh session ended badly after its last word", "error", err)
 		}
 	}) {
 		s.conn.drop()

@@ -109,13 +109,13 @@ func (j *judge) results(probes []runners.Probe) []runners.Result {
 		results[i].Probe = p
 		out, err := &j.t.out.frames[i], &j.t.err.frames[i]
 		switch {
-		case out.truncated || err.truncated:
+		case out.began && (out.truncated || err.truncated):
 			results[i].Output = j.cut(out, err)
 		case out.ended && err.ended:
 			results[i].Output, results[i].Err = j.outcome(i, p, out, err)
-		case j.t.failure != nil && (out.began || err.began):
+		case j.t.failure != nil && (out.began || err.began && !err.truncated):
 			results[i].Err = j.broken(p, j.t.failure)
-		default:
+		default: // also when one stream said that it began after the other was given up
 			results[i].Err = j.notRun(p, stuck)
 		}
 		if j.t.out.stuck && out.ended {

@@ -94,7 +94,7 @@ func appliedTwice(s stage) {
 func bothApply(t *testing.T, w whybot, id string) {
 	t.Helper()
 	results := make(chan result, 2)
-	for _, who := range []string{"alice", "bob"} {
+	for _, who := range []string{"first", "second"} {
 		go func() { results <- w.run(t.Context(), "fix", "apply", id, "--yes", "--json", "--as", who) }()
 	}
 	won, lost := <-results, <-results

@@ -74,7 +74,7 @@ func (w whybot) command(ctx context.Context, args ...string) *exec.Cmd {
 	words := append([]string{args[0], "--config", w.config}, args[1:]...)
 	cmd := exec.CommandContext(ctx, binary, words...)
 	cmd.Dir = w.dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, "LC_ALL=C.UTF-8", "SUDO_USER=alice"}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, "LC_ALL=C.UTF-8", "SUDO_USER=operator"}
 	cmd.WaitDelay = time.Second
 	return cmd
 }
