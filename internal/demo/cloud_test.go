@@ -294,13 +294,14 @@ const webFilter = "udp and (port 67 or port 68) and udp[36:4] = 0xfa163e4b and u
 
 func TestCaptures(t *testing.T) {
 	c := still(t)
-	type place struct {
-		node, device string
-		vlan, want   int
-	}
 	places := []place{
-		{compute, "tap3d1c2f4a-0b", 0, 1}, {compute, "eth3", 3092, 1}, {compute, "tapb9e40d16-a2", 0, 0},
-		{controller, "eth3", 3092, 1}, {controller, "eth3.3092", 0, 1}, {controller, bridge(), 0, 2}, {controller, "tap004b787f-9b", 0, 2},
+		{compute, "tap3d1c2f4a-0b", 0, 1},
+		{compute, "eth3", 3092, 1},
+		{compute, "tapb9e40d16-a2", 0, 0},
+		{controller, "eth3", 3092, 1},
+		{controller, "eth3.3092", 0, 1},
+		{controller, bridge(), 0, 2},
+		{controller, "tap004b787f-9b", 0, 2},
 	}
 	var streams []io.ReadCloser
 	for _, p := range places {
@@ -323,25 +324,45 @@ func TestCaptures(t *testing.T) {
 		if err := capture.Read(streams[i], func(f capture.Frame) { frames = append(frames, f) }); err != nil {
 			t.Fatal(err)
 		}
-		if len(frames) != p.want {
-			t.Errorf("%s/%s: %d frames, want %d: %v", p.node, p.device, len(frames), p.want, frames)
-			continue
-		}
-		if p.want == 0 {
-			continue
-		}
-		if f := frames[0]; f.Type != "Discover" || f.VLAN != p.vlan || f.Client != "fa:16:3e:4b:10:11" || f.Reply || f.DstMAC != "ff:ff:ff:ff:ff:ff" || f.Dst.String() != "255.255.255.255" {
-			t.Errorf("%s/%s: %+v", p.node, p.device, f)
-		}
-		if p.want == 1 {
-			continue
-		}
-		if f := frames[1]; f.Type != "Offer" || !f.Reply || f.SrcMAC != dhcpMAC || f.Src.String() != dhcpAddress || f.Yours.String() != "192.168.92.11" || f.XID != frames[0].XID {
-			t.Errorf("%s/%s: %+v", p.node, p.device, f)
-		}
+		p.check(t, frames)
 	}
 	if len(c.streams) != 0 {
 		t.Errorf("%d captures are left", len(c.streams))
+	}
+}
+
+// A place is a hop, with the tag and the number of frames it must show of one
+// DISCOVER and its OFFER.
+type place struct {
+	node, device string
+	vlan, want   int
+}
+
+func (p place) check(t *testing.T, frames []capture.Frame) {
+	t.Helper()
+	if len(frames) != p.want {
+		t.Errorf("%s/%s: %d frames, want %d: %v", p.node, p.device, len(frames), p.want, frames)
+		return
+	}
+	if p.want > 0 {
+		p.isDiscover(t, frames[0])
+	}
+	if p.want > 1 {
+		p.isOffer(t, frames[1], frames[0].XID)
+	}
+}
+
+func (p place) isDiscover(t *testing.T, f capture.Frame) {
+	t.Helper()
+	if f.Type != "Discover" || f.VLAN != p.vlan || f.Client != "fa:16:3e:4b:10:11" || f.Reply || f.DstMAC != "ff:ff:ff:ff:ff:ff" || f.Dst.String() != "255.255.255.255" {
+		t.Errorf("%s/%s: %+v", p.node, p.device, f)
+	}
+}
+
+func (p place) isOffer(t *testing.T, f capture.Frame, xid uint32) {
+	t.Helper()
+	if f.Type != "Offer" || !f.Reply || f.SrcMAC != dhcpMAC || f.Src.String() != dhcpAddress || f.Yours.String() != "192.168.92.11" || f.XID != xid {
+		t.Errorf("%s/%s: %+v", p.node, p.device, f)
 	}
 }
 
@@ -384,7 +405,7 @@ func TestCapturesThatCannotBe(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, x := range []struct {
-		ctx          context.Context
+		ctx          context.Context //nolint:containedctx // a row of a table
 		node, device string
 		filter       string
 		want         runners.Kind

@@ -55,8 +55,8 @@ var (
 	dhcpTap = commands.TapName(dhcpPortID)
 )
 
-func edge(from, to string, d commands.Direction) *commands.EdgeJSON {
-	return &commands.EdgeJSON{From: from, To: to, Direction: d}
+func edge(from, to string) *commands.EdgeJSON {
+	return &commands.EdgeJSON{From: from, To: to, Direction: commands.Request}
 }
 
 // engineOver returns the product's engine over c, with a store of its own.
@@ -118,7 +118,6 @@ func TestEngineOverTheSimulatedCloud(t *testing.T) {
 	t.Parallel()
 	onController := controller + "/"
 	onCompute := compute + "/"
-	request := commands.Request
 	for _, x := range []struct {
 		name    string
 		changes []change
@@ -135,58 +134,76 @@ func TestEngineOverTheSimulatedCloud(t *testing.T) {
 			"the seed's REJECT, rule deleted", nil,
 			commands.Proven, "DHCP-01", &lostAt, "delete-rule", true,
 		}, {
-			"a DROP above neutron's chains on the compute node", []change{{controller, heal}, {compute, "iptables -I FORWARD 1 -p udp -m udp --dport 67 -j DROP"}},
-			commands.Proven, "DHCP-01", edge(onCompute+bridge(), onCompute+segment(), request), "physdev-accept", false,
+			"a DROP above neutron's chains on the compute node",
+			[]change{{controller, heal}, {compute, "iptables -I FORWARD 1 -p udp -m udp --dport 67 -j DROP"}},
+			commands.Proven, "DHCP-01", edge(onCompute+bridge(), onCompute+segment()), "physdev-accept", false,
 		}, {
-			"policy DROP behind an accept of one direction", []change{{controller, heal}, {controller, "iptables -P FORWARD DROP"}},
+			"policy DROP behind an accept of one direction",
+			[]change{{controller, heal}, {controller, "iptables -P FORWARD DROP"}},
 			commands.Proven, "DHCP-02", &lostAt, "physdev-accept", false,
 		}, {
-			"neutron's rule lost, the REJECT left", []change{{controller, "iptables -D neutron-linuxbri-FORWARD 1"}},
-			commands.Proven, "DHCP-02", edge(onController+bridge(), onController+dhcpTap, request), "physdev-accept", false,
+			"neutron's rule lost, the REJECT left",
+			[]change{{controller, "iptables -D neutron-linuxbri-FORWARD 1"}},
+			commands.Proven, "DHCP-02", edge(onController+bridge(), onController+dhcpTap), "physdev-accept", false,
 		}, {
-			"dnsmasq dead", []change{{controller, heal}, {controller, "kill 2118"}},
-			commands.Proven, "DHCP-09", edge(onController+dhcpTap, onController+"dnsmasq", request), "resync-dhcp", false,
+			"dnsmasq dead",
+			[]change{{controller, heal}, {controller, "kill 2118"}},
+			commands.Proven, "DHCP-09", edge(onController+dhcpTap, onController+"dnsmasq"), "resync-dhcp", false,
 		}, {
-			"no host entry", []change{{controller, heal}, {controller, "!host entry lost"}},
-			commands.Proven, "DHCP-10", edge(onController+dhcpTap, onController+"dnsmasq", request), "resync-dhcp", false,
+			"no host entry",
+			[]change{{controller, heal}, {controller, "!host entry lost"}},
+			commands.Proven, "DHCP-10", edge(onController+dhcpTap, onController+"dnsmasq"), "resync-dhcp", false,
 		}, {
-			"the guest's tap in no bridge", []change{{controller, heal}, {compute, "ip link set dev " + webTap + " nomaster"}},
-			commands.Proven, "DHCP-16", edge(onCompute+webTap, onCompute+bridge(), request), "enslave", false,
+			"the guest's tap in no bridge",
+			[]change{{controller, heal}, {compute, "ip link set dev " + webTap + " nomaster"}},
+			commands.Proven, "DHCP-16", edge(onCompute+webTap, onCompute+bridge()), "enslave", false,
 		}, {
-			"the server's tap in no bridge", []change{{controller, heal}, {controller, "ip link set dev " + dhcpTap + " nomaster"}},
-			commands.Proven, "DHCP-16", edge(onController+bridge(), onController+dhcpTap, request), "enslave", false,
+			"the server's tap in no bridge",
+			[]change{{controller, heal}, {controller, "ip link set dev " + dhcpTap + " nomaster"}},
+			commands.Proven, "DHCP-16", edge(onController+bridge(), onController+dhcpTap), "enslave", false,
 		}, {
-			"the segment in no bridge", []change{{controller, heal}, {controller, "ip link set dev eth3.3092 nomaster"}},
-			commands.Proven, "DHCP-17", edge(onController+segment(), onController+bridge(), request), "enslave", false,
+			"the segment in no bridge",
+			[]change{{controller, heal}, {controller, "ip link set dev eth3.3092 nomaster"}},
+			commands.Proven, "DHCP-17", edge(onController+segment(), onController+bridge()), "enslave", false,
 		}, {
-			"no segment", []change{{controller, heal}, {compute, "ip link del dev eth3.3092"}},
-			commands.Proven, "DHCP-17", edge(onCompute+bridge(), onCompute+segment(), request), "add-segment", false,
+			"no segment",
+			[]change{{controller, heal}, {compute, "ip link del dev eth3.3092"}},
+			commands.Proven, "DHCP-17", edge(onCompute+bridge(), onCompute+segment()), "add-segment", false,
 		}, {
-			"the segment down", []change{{controller, heal}, {compute, "ip link set dev eth3.3092 down"}},
-			commands.Proven, "DHCP-18", edge(onCompute+bridge(), onCompute+segment(), request), "link-up", false,
+			"the segment down",
+			[]change{{controller, heal}, {compute, "ip link set dev eth3.3092 down"}},
+			commands.Proven, "DHCP-18", edge(onCompute+bridge(), onCompute+segment()), "link-up", false,
 		}, {
-			"the bridge down", []change{{controller, heal}, {controller, "ip link set dev " + bridge() + " down"}},
-			commands.Proven, "DHCP-18", edge(onController+segment(), onController+bridge(), request), "link-up", false,
+			"the bridge down",
+			[]change{{controller, heal}, {controller, "ip link set dev " + bridge() + " down"}},
+			commands.Proven, "DHCP-18", edge(onController+segment(), onController+bridge()), "link-up", false,
 		}, {
-			"the NIC of the network node down", []change{{controller, heal}, {controller, "ip link set dev eth3 down"}},
-			commands.Proven, "DHCP-18", edge(onCompute+nic, onController+nic, request), "link-up", false,
+			"the NIC of the network node down",
+			[]change{{controller, heal}, {controller, "ip link set dev eth3 down"}},
+			commands.Proven, "DHCP-18", edge(onCompute+nic, onController+nic), "link-up", false,
 		}, {
-			"the NIC of the compute node down", []change{{controller, heal}, {compute, "ip link set dev eth3 down"}},
-			commands.Proven, "DHCP-18", edge(onCompute+bridge(), onCompute+segment(), request), "link-up", false,
+			"the NIC of the compute node down",
+			[]change{{controller, heal}, {compute, "ip link set dev eth3 down"}},
+			commands.Proven, "DHCP-18", edge(onCompute+bridge(), onCompute+segment()), "link-up", false,
 		}, {
-			"the cable pulled", []change{{controller, heal}, {controller, "!cable pulled"}},
-			commands.Proven, "DHCP-18", edge(onCompute+nic, onController+nic, request), "", false,
+			"the cable pulled",
+			[]change{{controller, heal}, {controller, "!cable pulled"}},
+			commands.Proven, "DHCP-18", edge(onCompute+nic, onController+nic), "", false,
 		}, {
-			"a hung guest", []change{{controller, heal}, {compute, "!guest hangs"}},
-			commands.Proven, "DHCP-42", edge(onCompute+vms[0].name, onCompute+webTap, request), "", false,
+			"a hung guest",
+			[]change{{controller, heal}, {compute, "!guest hangs"}},
+			commands.Proven, "DHCP-42", edge(onCompute+vms[0].name, onCompute+webTap), "", false,
 		}, {
-			"no guest behind the tap", []change{{controller, heal}, {compute, "!guest unplugged"}},
-			commands.Proven, "DHCP-42", edge(onCompute+vms[0].name, onCompute+webTap, request), "", false,
+			"no guest behind the tap",
+			[]change{{controller, heal}, {compute, "!guest unplugged"}},
+			commands.Proven, "DHCP-42", edge(onCompute+vms[0].name, onCompute+webTap), "", false,
 		}, {
-			"decoy: the REJECT on the compute node, behind neutron's accept", []change{{controller, heal}},
+			"decoy: the REJECT on the compute node, behind neutron's accept",
+			[]change{{controller, heal}},
 			commands.Healthy, "", nil, "", false,
 		}, {
-			"decoy: bridged frames do not visit iptables", []change{{controller, "!bridge-nf off"}},
+			"decoy: bridged frames do not visit iptables",
+			[]change{{controller, "!bridge-nf off"}},
 			commands.Healthy, "", nil, "", false,
 		},
 	} {

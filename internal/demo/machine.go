@@ -62,7 +62,7 @@ func (c *Cloud) cross(m *machine, bridge, in *link, f frame) {
 	m.learnt[f.src] = in.name
 	for _, out := range m.exits(bridge, in, f.dst) {
 		p := f.packet(bridge.name, in.name, out.name)
-		if judged && !(m.firewall.passes(netfilter.Forward, p, f.size()) && m.firewall.passes(netfilter.Postrouting, p, f.size())) {
+		if judged && (!m.firewall.passes(netfilter.Forward, p, f.size()) || !m.firewall.passes(netfilter.Postrouting, p, f.size())) {
 			continue
 		}
 		c.leave(m, out, f)

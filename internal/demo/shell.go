@@ -96,7 +96,7 @@ func (c *Cloud) probe(ctx context.Context, m *machine, p runners.Probe, change b
 		c.mu.Unlock()
 		return fail(runners.MissingProgram, "the simulated node does not know this command")
 	}
-	r.Output = runners.Output{Stdout: out.stdout, Stderr: out.stderr, ExitCode: out.code, At: start, Took: time.Now().Sub(start)}
+	r.Output = runners.Output{Stdout: out.stdout, Stderr: out.stderr, ExitCode: out.code, At: start, Took: time.Since(start)}
 	return r
 }
 

@@ -30,6 +30,7 @@ whybot_capture() {
   timeout -k 1 9 true </dev/null >/dev/null 2>&1 || whybot_end notimeout;
   root=; if [ "$(id -u)" = 0 ]; then root=1; fi;
   set -- tcpdump -U -nn -s 0 -w - -i "$device";
+  case "$(tcpdump --help 2>&1 </dev/null)" in *immediate-mode*) set -- "$@" --immediate-mode;; esac;
   if [ -z "$root" ]; then set -- "$@" -Z "$(id -un)"; fi;
   if [ -n "$filter" ]; then set -- "$@" -- "$filter"; fi;
   if [ -n "$netns" ]; then set -- ip netns exec "$netns" "$@"; fi;

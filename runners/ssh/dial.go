@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"context"
+	"errors"
 	"net"
 
 	"golang.org/x/crypto/ssh"
@@ -56,21 +57,55 @@ func (p *Pool) dialTCP(ctx context.Context, t *target) (net.Conn, *conn, error) 
 		}
 		return raw, nil, nil
 	}
-	parent, _, err := p.connection(ctx, t.via)
-	if err != nil {
-		return nil, nil, viaJump(t, err)
+	for {
+		parent, pooled, err := p.connection(ctx, t.via)
+		if err != nil {
+			return nil, nil, viaJump(t, err)
+		}
+		raw, err := p.dialThrough(ctx, t, parent)
+		if err == nil {
+			return raw, parent, nil
+		}
+		parent.release()
+		if !pooled || !errors.Is(err, errLost) || ctx.Err() != nil {
+			return nil, nil, err
+		}
+		p.opts.Log.InfoContext(ctx, "ssh connection was dead, dialling anew", "node", t.via.node)
 	}
+}
+
+// dialThrough connects to t's address from its jump host. An error that is
+// errLost says that the connection to the jump host was no good and was
+// dropped.
+func (p *Pool) dialThrough(ctx context.Context, t *target, parent *conn) (net.Conn, error) {
 	dctx, cancel := within(ctx, "dial", p.opts.Dial)
 	defer cancel()
 	raw, err := parent.client.DialContext(dctx, "tcp", t.addr)
 	if err == nil {
-		return raw, parent, nil
+		return raw, nil
 	}
-	parent.release()
 	if dctx.Err() != nil {
-		return nil, nil, stopped(dctx, t.node, "connect to "+t.addr+" through "+t.jumpName())
+		return nil, stopped(dctx, t.node, "connect to "+t.addr+" through "+t.jumpName())
 	}
-	return nil, nil, dialFailure(t, err)
+	if _, answered := errors.AsType[*ssh.OpenChannelError](err); !answered {
+		parent.drop()
+		err = errors.Join(errLost, err)
+	}
+	return nil, dialFailure(t, err)
+}
+
+// A wire takes no more writes once reading it has failed. The SSH client has a
+// moment in which it has told everybody who waits that the connection is lost
+// but still sends; who asks in that moment would wait for ever.
+type wire struct{ net.Conn }
+
+// Read reads, and closes the connection on an error.
+func (w wire) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if err != nil {
+		_ = w.Close() // the reader's error is the one that counts
+	}
+	return n, err
 }
 
 // viaJump reports a jump host's failure as the failure of the node behind it.
@@ -94,7 +129,7 @@ func (p *Pool) handshake(ctx context.Context, t *target, raw net.Conn, known *kn
 	// kept by closing it; that also ends it with the pool.
 	stop := context.AfterFunc(hctx, func() { _ = raw.Close() })
 	var refused *runners.Error
-	c, chans, reqs, err := ssh.NewClientConn(raw, t.addr, &ssh.ClientConfig{
+	c, chans, reqs, err := ssh.NewClientConn(wire{raw}, t.addr, &ssh.ClientConfig{
 		User:              t.user,
 		Auth:              []ssh.AuthMethod{ssh.PublicKeys(id.signers...)},
 		HostKeyCallback:   known.callback(t, &refused),

@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
+	defer func() { err = errors.Join(err, l.Close()) }() //nolint:contextcheck // a lab is taken down also when ctx has ended
 	s := &show{out: out, lab: l, binary: path}
 	return s.hold(ctx, faults[0])
 }
@@ -81,7 +81,7 @@ func (s *show) hold(ctx context.Context, f lab.Fault) error {
 	if err := s.whybot(ctx, "ask", question); err != nil {
 		return err
 	}
-	fix, incident, err := s.bestFix(ctx)
+	fix, incident, err := s.firstFix(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,24 +128,26 @@ func quoted(args []string) string {
 	return text
 }
 
-// bestFix asks for the answer as JSON and returns its first fix and its
-// incident.
-func (s *show) bestFix(ctx context.Context) (fix, incident string, err error) {
-	text, err := exec.CommandContext(ctx, s.binary, "ask", "--json", "--config", s.lab.Config(), question).Output()
+// firstFix returns the first fix that was offered, and its incident.
+func (s *show) firstFix(ctx context.Context) (fix, incident string, err error) {
+	const only = "inc-1" // the lab's store is new
+	text, err := exec.CommandContext(ctx, s.binary, "timeline", "--json", only, "--config", s.lab.Config()).Output()
 	if err != nil {
-		return "", "", fmt.Errorf("whybot ask --json: %w", err)
+		return "", "", fmt.Errorf("whybot timeline --json: %w", err)
 	}
-	var answer struct {
-		Incident string
-		Fixes    []struct{ ID string }
+	var events []struct {
+		Kind string
+		Refs map[string]string
 	}
-	if err := json.Unmarshal(text, &answer); err != nil {
+	if err := json.Unmarshal(text, &events); err != nil {
 		return "", "", err
 	}
-	if len(answer.Fixes) == 0 {
-		return "", "", errors.New("no fix was offered")
+	for _, e := range events {
+		if e.Kind == "proposed" {
+			return e.Refs["proposal"], only, nil
+		}
 	}
-	return answer.Fixes[0].ID, answer.Incident, nil
+	return "", "", errors.New("no fix was offered")
 }
 
 // lease says whether web-1 has its address, and fails unless that is as wanted.
