@@ -176,7 +176,6 @@ func TestFailsClosed(t *testing.T) {
 func TestOptions(t *testing.T) {
 	for name, o := range map[string]bot.AuthorizerOptions{
 		"no token":    {},
-		"no asker":    {BotToken: "x"},
 		"plain http":  {BotToken: "x", APIURL: "http://slack.example/api/"},
 		"a handle":    {BotToken: "x", Approvers: bot.Approvers{Users: []string{"@alice"}}},
 		"group as id": {BotToken: "x", Approvers: bot.Approvers{Groups: []string{"U012"}}},

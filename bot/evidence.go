@@ -72,12 +72,8 @@ func collect(a commands.Answer, p picture) *evidence {
 	for _, u := range a.Unknown {
 		unseen = append(unseen, u.What+" — "+u.Why)
 	}
-	good := make([]string, 0, len(a.Checked))
-	for _, c := range a.Checked {
-		good = append(good, c.What)
-	}
 	e.list("Could not be seen", unseen)
-	e.list("Ruled out", good)
+	e.list("Looked at and good", a.GoodByNode())
 	e.list("Notes", a.Notes)
 	root := offerOf(p.inc, p.proposals, p.now).onRoot()
 	for _, f := range a.Fixes {

@@ -1,6 +1,9 @@
 package commands
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // A State says how sure a finding or verdict is.
 type State string
@@ -109,4 +112,22 @@ type Answer struct {
 	Checked  []Check
 	Notes    []string // true things that are not the cause, one line each
 	Took     time.Duration
+}
+
+// GoodByNode returns what was looked at and found good, a line a node, in the
+// order it was looked at.
+func (a Answer) GoodByNode() []string {
+	var nodes []string
+	byNode := map[string][]string{}
+	for _, c := range a.Checked {
+		if byNode[c.Node] == nil {
+			nodes = append(nodes, c.Node)
+		}
+		byNode[c.Node] = append(byNode[c.Node], c.What)
+	}
+	lines := make([]string, 0, len(nodes))
+	for _, n := range nodes {
+		lines = append(lines, n+": "+strings.Join(byNode[n], "; "))
+	}
+	return lines
 }

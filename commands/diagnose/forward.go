@@ -239,10 +239,16 @@ func (o obstacle) place() string {
 	return fmt.Sprintf("rule %d of %s (`%s`, %s)", o.ending.Rule.Index, o.ending.Chain, o.ending.Rule.Spec, o.ruling.View.Binary)
 }
 
+// listing is the walk through the table that decides.
 func (o obstacle) listing() []commands.Evidence {
+	var walk strings.Builder
+	for _, line := range o.ruling.Decision.Explain() {
+		if strings.HasPrefix(line, o.ending.Table+" ") {
+			walk.WriteString(line + "\n")
+		}
+	}
 	return []commands.Evidence{{
-		Source: o.crossing.Bridge.Node + ": " + o.ruling.View.Probe + " -c, walked for this packet",
-		Text:   strings.Join(o.ruling.Decision.Explain(), "\n") + "\n",
+		Source: o.crossing.Bridge.Node + ": " + o.ruling.View.Probe + " -c, table " + o.ending.Table + ", walked for this packet", Text: walk.String(),
 	}}
 }
 

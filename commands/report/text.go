@@ -57,7 +57,7 @@ func Answer(w io.Writer, a commands.Answer, s Style) {
 	for i, f := range a.Findings {
 		s.finding(w, f, i == 0 || f.Cause != v.Cause, f.Summary != v.Summary)
 	}
-	s.lines(w, "Looked at and good", checkLines(a.Checked), green)
+	s.lines(w, "Looked at and good", a.GoodByNode(), green)
 	s.lines(w, "Could not be seen", blindLines(a.Unknown), amber)
 	s.lines(w, "Also true", a.Notes, cyan)
 	for i, p := range a.Fixes {
@@ -199,24 +199,6 @@ func Incidents(w io.Writer, incs []commands.Incident, s Style) {
 		}
 		fmt.Fprintf(w, "%-8s %s  %-18s %s\n", inc.ID, inc.Opened.UTC().Format(time.DateTime), state, summary)
 	}
-}
-
-// checkLines gives each node one line: what was good there, in the order it
-// was looked at.
-func checkLines(checks []commands.Check) []string {
-	var nodes []string
-	byNode := map[string][]string{}
-	for _, c := range checks {
-		if byNode[c.Node] == nil {
-			nodes = append(nodes, c.Node)
-		}
-		byNode[c.Node] = append(byNode[c.Node], c.What)
-	}
-	lines := make([]string, 0, len(nodes))
-	for _, n := range nodes {
-		lines = append(lines, n+": "+strings.Join(byNode[n], "; "))
-	}
-	return lines
 }
 
 func blindLines(blinds []commands.Blind) []string {
