@@ -7,9 +7,19 @@ func dhcp42() []Fault {
 	want := Want{State: proven, Cause: "DHCP-42"}
 	return []Fault{
 		{
-			ID: "DHCP-42", Variant: "silent", Want: want, Doc: "web-1 runs no DHCP client",
-			Inject: func(ctx context.Context, l *Lab) error { return l.VM(Web1).StopAsking(ctx) },
-			Heal:   func(ctx context.Context, l *Lab) error { return l.VM(Web1).Renew(ctx) },
+			ID: "DHCP-42", Variant: "silent", Want: want, Doc: "web-1 sends nothing at all, as a guest that hangs",
+			Inject: func(ctx context.Context, l *Lab) error {
+				if err := l.VM(Web1).StopAsking(ctx); err != nil {
+					return err
+				}
+				return guestIPv6(ctx, l, "1") // or its kernel goes on looking for routers
+			},
+			Heal: func(ctx context.Context, l *Lab) error {
+				if err := guestIPv6(ctx, l, "0"); err != nil {
+					return err
+				}
+				return l.VM(Web1).Renew(ctx)
+			},
 		},
 		{
 			ID: "DHCP-42", Variant: "no-carrier", Want: want, Doc: "web-1's interface is down: its tap has no carrier",
@@ -27,6 +37,11 @@ func dhcp42() []Fault {
 			},
 		},
 	}
+}
+
+func guestIPv6(ctx context.Context, l *Lab, disabled string) error {
+	_, err := l.VM(Web1).Run(ctx, "sysctl", "-q", "-w", "net.ipv6.conf.eth0.disable_ipv6="+disabled)
+	return err
 }
 
 func guestLink(ctx context.Context, l *Lab, state string) error {

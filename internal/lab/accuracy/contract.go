@@ -64,7 +64,10 @@ const (
 )
 
 // A whybot is the binary under test, aimed at one lab.
-type whybot struct{ binary, config string }
+type whybot struct {
+	binary, config string
+	env            []string // besides the usual
+}
 
 func (w whybot) ask(ctx context.Context) (Answer, error) {
 	var a Answer
@@ -94,7 +97,7 @@ func (w whybot) call(ctx context.Context, into any, args ...string) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, w.binary, args...)
 	cmd.Dir = filepath.Dir(w.config)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir, "LC_ALL=C.UTF-8"}
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir, "LC_ALL=C.UTF-8"}, w.env...)
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -85,7 +85,7 @@ func measure(ctx context.Context, l *lab.Lab, binary string, r *Result) error {
 	if err := r.Fault.Inject(ctx, l); err != nil {
 		return fmt.Errorf("inject: %w", err)
 	}
-	w := whybot{binary, l.Config()}
+	w := whybot{binary: binary, config: l.Config()}
 	answer, err := w.ask(ctx)
 	if err != nil {
 		return err
@@ -98,9 +98,10 @@ func measure(ctx context.Context, l *lab.Lab, binary string, r *Result) error {
 	return nil
 }
 
-// measureAsking puts the question once more while the guest renews its lease
-// all the time, so that a decoy must be seen through by its packets as well. A
-// decoy that was quiet the first time keeps the second answer.
+// measureAsking puts the question once more while the guest asks for its lease
+// all the time and whybot may not ask it for its address, so that a decoy must
+// be seen through by its packets as well. A decoy that was quiet the first time
+// keeps the second answer.
 func measureAsking(ctx context.Context, l *lab.Lab, w whybot, r *Result) error {
 	if !r.Quiet() {
 		return nil
@@ -108,6 +109,7 @@ func measureAsking(ctx context.Context, l *lab.Lab, w whybot, r *Result) error {
 	if err := l.VM(lab.Web1).AskOften(ctx); err != nil {
 		return err
 	}
+	w.env = []string{"WHYBOT_DIAGNOSE_ARP_CHECK=false"}
 	answer, err := w.ask(ctx)
 	if err != nil {
 		return err
