@@ -369,6 +369,8 @@ func (e *Engine) prove(ctx context.Context, p Proposal, progress func(Progress))
 		e.o.Log.Error("proof not stored", slog.String("proposal", p.ID), slog.Any("error", err))
 	}
 	switch {
+	case v.State == Healthy && p.Held && !proof.Served:
+		p = e.settle(ctx, p, Applied, EventNote, "Applied, but not proven: the guest held its address before and did not ask since. Renew its lease, then ask again.")
 	case v.State == Healthy:
 		p = e.settle(ctx, p, Verified, EventVerified, "Proven: "+v.Summary)
 	case v.Cause == p.Cause && sameEdge(v.Edge, p.Edge):

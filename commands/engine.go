@@ -127,6 +127,9 @@ func (e *Engine) examine(ctx context.Context, inc Incident, o AskOptions) (Answe
 		line := "port " + ports[i].Port.ID + " on " + ports[i].Network.Name + ": "
 		if errs[i] != nil {
 			results[worst].a.Unknown = append(results[worst].a.Unknown, Blind{What: line, Why: Public(errs[i])})
+			if v := &results[worst].a.Verdict; v.State == Healthy {
+				v.State, v.Title = Unclear, "Not every port could be examined"
+			}
 			continue
 		}
 		results[worst].a.Notes = append(results[worst].a.Notes, line+string(r.a.Verdict.State)+". "+r.a.Verdict.Summary)
@@ -252,6 +255,7 @@ func (e *Engine) examinePort(
 	return Answer{
 		Incident: inc.ID, Question: inc.Question, VM: server.Name, Verdict: verdict, Path: x.seen(), Findings: findings,
 		Unknown: x.unseen, Checked: x.checked, Notes: x.notes(verdict, findings),
+		Served: x.pass.Packets != nil && x.pass.Packets.Acknowledged(path), Held: x.pass.guestHolds(),
 	}, x.pass, nil
 }
 

@@ -154,6 +154,23 @@ func (p *Pass) Crossings(b Branch) []Crossing {
 	return append(requests, replies...)
 }
 
+// EdgeOf is where a frame that ends at e is lost: a chain of PREROUTING sees it
+// before the bridge does.
+func (c Crossing) EdgeOf(e netfilter.Ending) Edge {
+	if beforeBridge(e) {
+		return Edge{From: c.In, To: c.Bridge, Direction: c.Direction}
+	}
+	return c.Edge()
+}
+
+func beforeBridge(e netfilter.Ending) bool {
+	chain := e.Chain
+	if base := e.BaseRule(); base != nil {
+		chain = base.Chain
+	}
+	return chain == string(netfilter.Prerouting)
+}
+
 // A Ruling is what a node's firewall does to a frame at a crossing.
 type Ruling struct {
 	// Verdict is Undecided when something that may drop it is not known.
@@ -278,9 +295,12 @@ func (p *Pass) Tally(f *Firewall, c Crossing, v View, e netfilter.Ending) (Tally
 	if !found {
 		return Tally{}, &runners.Error{Kind: runners.Invalid, Runner: "ssh", Target: f.Node, Op: v.Probe, Hint: "the rule is not in both listings"}
 	}
-	meets := p.meets(f, c, v, e)
-	t.Least = meets * p.Packets.entered(c, clock(before, "clock-end"), clock(after, "clock-start"))
-	t.Most = meets * p.Packets.entered(c, clock(before, "clock-start"), clock(after, "clock-end"))
+	at, meets := c.Bridge, p.meets(f, c, v, e)
+	if beforeBridge(e) {
+		at, meets = c.In, 1 // met once, before it is copied
+	}
+	t.Least = meets * p.Packets.entered(c, at, clock(before, "clock-end"), clock(after, "clock-start"))
+	t.Most = meets * p.Packets.entered(c, at, clock(before, "clock-start"), clock(after, "clock-end"))
 	return t, nil
 }
 
@@ -311,10 +331,10 @@ func (p *Pass) meets(f *Firewall, c Crossing, v View, e netfilter.Ending) uint64
 	return max(n, 1)
 }
 
-// entered counts the frames that came to c's bridge between two times of its
-// node's clock. A missing time bounds nothing.
-func (ps *Packets) entered(c Crossing, from, to time.Time) uint64 {
-	at := c.Bridge
+// entered counts the frames of c that came to the hop at, or to the one before
+// it when that is not observed, between two times of its node's clock. A
+// missing time bounds nothing.
+func (ps *Packets) entered(c Crossing, at Hop, from, to time.Time) uint64 {
 	if s, ok := ps.Seen[at]; !ok || s.Err != nil {
 		at = c.In
 	}

@@ -142,6 +142,9 @@ type Proposal struct {
 	Created    time.Time     `json:"created"`
 	Expires    time.Time     `json:"expires"`
 	State      ProposalState `json:"state"`
+	// Held says that the guest answered for its address when the fix was
+	// planned: that it still does proves nothing then.
+	Held bool `json:"held,omitempty"`
 	// Begun is when it last went to applying or undoing.
 	Begun time.Time `json:"begun,omitzero"`
 	// Outcome is what came of it, one line.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // judge turns what was seen and found into the verdict, and returns the
@@ -55,7 +56,8 @@ const (
 	cutProven                  // a proven finding
 )
 
-// delivered answers healthy when a reply reached the guest's tap.
+// delivered answers healthy when an acknowledgement reached the guest's tap. An
+// offer alone does not: the guest may not take it.
 func (j *judgement) delivered() (Verdict, bool) {
 	if j.p.Packets == nil {
 		return Verdict{}, false
@@ -65,11 +67,10 @@ func (j *judgement) delivered() (Verdict, bool) {
 			continue
 		}
 		_, replies := j.p.Packets.Count(j.p.Path.Guest[0])
-		summary := fmt.Sprintf("DHCP works for %s: %d replies reached its tap while whybot listened (server on %s)", j.p.Server.Name, replies, b.Node)
-		if j.p.Packets.Acknowledged(j.p.Path) {
-			summary += ", and the lease was acknowledged"
-		}
-		return Verdict{State: Healthy, Title: "The guest gets its address", Summary: summary + "."}, true
+		return Verdict{
+			State: Healthy, Title: "The guest gets its address",
+			Summary: fmt.Sprintf("DHCP works for %s: the server on %s acknowledged its lease while whybot listened (replies at its tap: %d).", j.p.Server.Name, b.Node, replies),
+		}, true
 	}
 	return Verdict{}, false
 }
@@ -85,27 +86,20 @@ func (j *judgement) cuts(yielding bool) []cut {
 
 // cutOf judges one branch: the first thing on its way that stops frames.
 func (j *judgement) cutOf(b Branch, yielding bool) cut {
-	c := cut{branch: b, flow: Flow{State: FlowBlind}, finding: -1}
+	c := cut{branch: b, flow: Flow{State: FlowBlind}}
 	if j.p.Packets != nil {
 		c.flow = j.p.Packets.Trace(j.p.Path, b)
 	}
-	flow := j.p.Path.Flow(b)
-	for i, f := range j.findings {
-		if f.Branch != "" && f.Branch != b.Node || f.Yields && !yielding {
-			continue
-		}
-		if c.flow.State == FlowLost && !Within(flow, f.Edge, c.flow.Edge) {
-			continue
-		}
-		c.finding = i // proven findings come first, each kind in path order
-		break
-	}
+	// Proven findings come first, each kind in path order.
+	c.finding = slices.IndexFunc(j.findings, func(f Finding) bool {
+		return (yielding || !f.Yields) && j.p.Path.cutBy(f, b, c.flow)
+	})
 	switch {
 	case c.finding >= 0 && j.findings[c.finding].State == Proven:
 		c.rank = cutProven
 	case c.finding >= 0:
 		c.rank = cutProbably
-	case c.flow.State == FlowLost:
+	case c.flow.State == FlowLost, c.flow.State == FlowOffered:
 		c.rank = lostUnnamed
 	case j.p.guestHolds() && !j.blindOn(b):
 		c.rank = uncut
@@ -113,6 +107,19 @@ func (j *judgement) cutOf(b Branch, yielding bool) cut {
 		c.rank = notSeen
 	}
 	return c
+}
+
+// cutBy reports whether f can be what cuts b, where its frames are known to end
+// as flow says.
+func (p *Path) cutBy(f Finding, b Branch, flow Flow) bool {
+	switch {
+	case f.Branch != "" && f.Branch != b.Node, flow.State == FlowOffered:
+		return false
+	case flow.State == FlowLost:
+		return Within(p.Flow(b), f.Edge, flow.Edge)
+	default:
+		return true
+	}
 }
 
 // blindOn reports whether anything on b's way could not be seen: what was not
@@ -178,7 +185,7 @@ func (j *judgement) verdictOf(worst cut, cuts []cut) Verdict {
 	case uncut:
 		return Verdict{
 			State: Healthy, Title: "The guest has its address",
-			Summary: fmt.Sprintf("%s answers for its address, and nothing that was read stops DHCP between it and the server on %s.", j.p.Server.Name, worst.branch.Node),
+			Summary: fmt.Sprintf("%s answers for its address, and nothing that was read stops DHCP between it and the server on %s. It did not ask while whybot listened, so DHCP itself was not seen at work.", j.p.Server.Name, worst.branch.Node),
 		}
 	case notSeen:
 	}
@@ -196,16 +203,23 @@ func (j *judgement) named(worst cut, cuts []cut) Verdict {
 	f := j.findings[first]
 	v := Verdict{State: f.State, Cause: f.Cause, Title: f.Title, Summary: f.Summary, Edge: f.Edge.JSON(), Missing: f.Missing}
 	if j.p.guestHolds() {
-		v.Summary += fmt.Sprintf(" %s still answers for its address now; the next renewal will fail.", j.p.Server.Name)
+		v.Summary = strings.TrimSuffix(v.Summary, ".") + fmt.Sprintf(". %s still answers for its address now; the next renewal may fail.", j.p.Server.Name)
 	}
 	return v
 }
 
 func (j *judgement) unnamed(c cut) Verdict {
+	if c.flow.State == FlowOffered {
+		return Verdict{
+			State: Unclear, Title: "Offers reach the guest, and it does not take them",
+			Summary: fmt.Sprintf("Offers of the server on %s reach %s, and no lease was acknowledged: the guest drops them, or what follows is lost.", c.branch.Node, j.p.Path.Guest[0]),
+			Missing: "what the guest says of the offers: its console log, its own packet filter, bad UDP checksums (tcpdump -vv on the tap)",
+		}
+	}
 	e := c.flow.Edge
 	v := Verdict{
 		State: Unclear, Title: "Lost on a known edge, for a reason whybot does not know",
-		Summary: fmt.Sprintf("%d DHCP frames (%s) left %s and none arrived at %s. No rule or state that was read explains it.",
+		Summary: fmt.Sprintf("%d DHCP frames (%s) left %s and none arrived at %s. No rule or state that was read is known to do it.",
 			c.flow.Lost, e.Direction, e.From, e.To),
 		Edge: e.JSON(),
 	}

@@ -48,7 +48,7 @@ func TestJudge(t *testing.T) {
 		summary, miss string // parts of the text
 	}{
 		{
-			name: "one working branch is enough", servers: two, state: Healthy, summary: "replies reached its tap",
+			name: "one working branch is enough", servers: two, state: Healthy, summary: "acknowledged its lease",
 			set: func(p *Pass) []Finding {
 				p.Packets = everywhere(p, 2, 2)
 				return []Finding{cutting(p, 1, Proven)}
@@ -131,7 +131,7 @@ func TestJudge(t *testing.T) {
 			},
 		},
 		{
-			name: "it holds its address, the path is cut", servers: []string{"controller01"}, state: Proven, cause: "DHCP-09", summary: "the next renewal will fail",
+			name: "it holds its address, the path is cut", servers: []string{"controller01"}, state: Proven, cause: "DHCP-09", summary: "the next renewal may fail",
 			set: func(p *Pass) []Finding {
 				p.Packets = everywhere(p, 0, 0)
 				p.Packets.Holder = guestMAC

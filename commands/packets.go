@@ -41,7 +41,8 @@ type FlowState string
 
 // States of a flow.
 const (
-	FlowDelivered FlowState = "delivered" // a reply of this server reached the guest's tap
+	FlowDelivered FlowState = "delivered" // this server's acknowledgement reached the guest's tap
+	FlowOffered   FlowState = "offered"   // its offers did, and no acknowledgement
 	FlowLost      FlowState = "lost"      // frames end on one edge
 	FlowSilent    FlowState = "silent"    // the guest sent nothing
 	FlowBlind     FlowState = "blind"     // not enough hops were observed
@@ -61,20 +62,17 @@ type Flow struct {
 // behind an unobserved guest's tap is a loss all the same, but only the tap
 // itself can show that a reply was delivered or that the guest is silent.
 func (ps *Packets) Trace(p *Path, b Branch) Flow {
-	var hops []Hop
-	for _, h := range p.Flow(b) {
-		if s, ok := ps.Seen[h]; ok && s.Err == nil {
-			hops = append(hops, h)
-		}
-	}
+	hops := ps.observed(p.Flow(b))
 	if len(hops) == 0 {
 		return Flow{State: FlowBlind}
 	}
 	first, last := hops[0], hops[len(hops)-1]
 	atGuest := first == p.Guest[0]
 	switch {
-	case atGuest && ps.given(first, b):
+	case atGuest && ps.saw(first, b, "Ack"):
 		return Flow{State: FlowDelivered} // also of a renewal, which goes to one server
+	case atGuest && ps.saw(first, b, "Offer"):
+		return Flow{State: FlowOffered}
 	case ps.requests(first) == 0 && atGuest:
 		return Flow{State: FlowSilent}
 	case ps.requests(first) == 0:
@@ -90,6 +88,14 @@ func (ps *Packets) Trace(p *Path, b Branch) Flow {
 		return Flow{State: FlowLost, Lost: ps.requests(last), Edge: Edge{last, b.Hops[len(b.Hops)-1], Request}}
 	}
 	return ps.lostReply(hops, b)
+}
+
+// observed returns the hops at which a capture ran.
+func (ps *Packets) observed(flow []Hop) []Hop {
+	return slices.DeleteFunc(flow, func(h Hop) bool {
+		s, ok := ps.Seen[h]
+		return !ok || s.Err != nil
+	})
 }
 
 // lostRequest finds the first edge that requests go onto and do not leave.
@@ -137,11 +143,10 @@ func (ps *Packets) replies(h Hop, b Branch) int {
 	return n
 }
 
-// given reports whether b's server offered or granted an address at h: a
-// refusal is a reply and gives none.
-func (ps *Packets) given(h Hop, b Branch) bool {
+// saw reports whether a frame of b's server of that DHCP type was seen at h.
+func (ps *Packets) saw(h Hop, b Branch, kind string) bool {
 	return slices.ContainsFunc(ps.Seen[h].Frames, func(f capture.Frame) bool {
-		return f.Reply && f.Type != "Nak" && fromServer(f, b)
+		return f.Reply && f.Type == kind && fromServer(f, b)
 	})
 }
 

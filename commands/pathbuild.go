@@ -2,6 +2,8 @@ package commands
 
 import (
 	"cmp"
+	"crypto/sha1" //nolint:gosec // neutron names devices with it
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,6 +19,19 @@ func BridgeName(networkID string) string { return "brq" + head(networkID) }
 
 // NetnsDevice returns the namespace end of a DHCP port.
 func NetnsDevice(portID string) string { return "ns-" + head(portID) }
+
+// SubinterfaceName returns the linuxbridge agent's VLAN sub-interface on nic.
+// Where that would not fit into a device name, the agent puts a hash into the
+// NIC's part (get_subinterface_name in neutron's linuxbridge agent,
+// get_interface_name in neutron-lib).
+func SubinterfaceName(nic string, vlan int) string {
+	postfix := fmt.Sprintf(".%d", vlan)
+	if len(nic)+len(postfix) > 15 && len(nic) > 10 {
+		sum := sha1.Sum([]byte(nic)) //nolint:gosec // a name, not a secret
+		nic = nic[:4] + hex.EncodeToString(sum[:])[:6]
+	}
+	return nic + postfix
+}
 
 // head returns the first 11 characters of an id: Linux device names hold 15.
 func head(id string) string { return id[:min(len(id), 11)] }
@@ -82,6 +97,10 @@ func (p *Path) wireHops(nodeName string, a runners.Attachment) []Hop {
 	if kind == "vxlan" {
 		return []Hop{{nodeName, fmt.Sprintf("vxlan-%d", segment), HopSegment}}
 	}
+	if bridge := bridgeOf(nodeName, a); bridge != BridgeName(a.Network.ID) {
+		p.Gaps = append(p.Gaps, Blind{nodeName, "the uplink of " + bridge + " on " + nodeName, "bridge_mappings gives a bridge of the operator's own, and Neutron does not say what is in it"})
+		return nil
+	}
 	nic, why := nicOf(nodeName, a)
 	switch {
 	case nic == "":
@@ -90,7 +109,7 @@ func (p *Path) wireHops(nodeName string, a runners.Attachment) []Hop {
 	case kind == "flat":
 		return []Hop{{nodeName, nic, HopNIC}}
 	case kind == "vlan":
-		return []Hop{{nodeName, fmt.Sprintf("%s.%d", nic, segment), HopSegment}, {nodeName, nic, HopNIC}}
+		return []Hop{{nodeName, SubinterfaceName(nic, segment), HopSegment}, {nodeName, nic, HopNIC}}
 	}
 	p.Gaps = append(p.Gaps, Blind{nodeName, "the segment of network " + a.Network.Name + " on " + nodeName, "network type " + kind + " is not one whybot follows"})
 	return nil

@@ -49,7 +49,8 @@ func TestBuildPath(t *testing.T) {
 					InterfaceMappings: map[string]string{"physnet1": "eth3"}, BridgeMappings: map[string]string{"physnet1": "br-payments"},
 				}
 			},
-			want: "compute01: tap3d1c2f4a-0b br-payments eth3.3092 eth3 | controller01: eth3 eth3.3092 brq91e78b9c-cf tap004b787f-9b ns-004b787f-9b dnsmasq",
+			want: "compute01: tap3d1c2f4a-0b br-payments | controller01: eth3 eth3.3092 brq91e78b9c-cf tap004b787f-9b ns-004b787f-9b dnsmasq",
+			gaps: []string{"a bridge of the operator's own"},
 		},
 		{
 			name: "no mapping on the guest's node", servers: []string{"controller01"},

@@ -47,7 +47,7 @@ func (e *Engine) plan(inc Incident, pass *Pass, f Finding, s Suggestion) (Propos
 	p := Proposal{
 		ID: newProposalID(), Incident: inc.ID, Asker: inc.Asker, Fix: s.Fix.Name, Class: s.Fix.Class, Title: s.Fix.Title(s),
 		Cause: f.Cause, Edge: f.Edge.JSON(), Persistent: s.Fix.Persistent, Steps: steps, Hash: PlanHash(steps),
-		Approvals: 1, Created: e.o.Now(), State: Proposed,
+		Approvals: 1, Created: e.o.Now(), State: Proposed, Held: pass.guestHolds(),
 	}
 	p.Expires = p.Created.Add(e.o.Expires)
 	if s.Fix.Touches != nil {

@@ -111,7 +111,10 @@ type Answer struct {
 	Unknown  []Blind
 	Checked  []Check
 	Notes    []string // true things that are not the cause, one line each
-	Took     time.Duration
+	// Served says that a lease was acknowledged while whybot listened, Held that
+	// the guest answered for its address.
+	Served, Held bool
+	Took         time.Duration
 }
 
 // GoodByNode returns what was looked at and found good, a line a node, in the

@@ -23,7 +23,7 @@ const (
 	enough     = 2                       // requests that must have been seen, unless the guest stays silent
 	patience   = 7 * time.Second         // after which one lone request is enough
 	ackWait    = 1500 * time.Millisecond // from the first reply to the acknowledgement
-	holderWait = 500 * time.Millisecond  // for a request, once the guest is known to hold its address
+	holderWait = 500 * time.Millisecond  // for a request, once the guest is known to hold its address and nothing is found
 )
 
 // capturable returns the hops that frames can be captured at.
@@ -236,9 +236,11 @@ func (w *watch) decided(armed, now time.Time) bool {
 	requests, _ := ps.Count(w.lead())
 	switch {
 	case w.holder == w.x.pass.Port.Port.MAC && requests == 0:
-		return now.Sub(armed) > holderWait
-	case !w.reply.IsZero():
-		return ps.Acknowledged(w.x.pass.Path) || now.Sub(w.reply) > ackWait
+		return now.Sub(armed) > holderWait && len(w.x.findings) == 0 || now.Sub(armed) > patience
+	case ps.Acknowledged(w.x.pass.Path):
+		return true
+	case !w.reply.IsZero() && now.Sub(w.reply) < ackWait:
+		return false
 	case requests == 0 || now.Sub(w.last) < settled:
 		return false
 	}
@@ -283,10 +285,13 @@ func (w *watch) fill(ps *Packets) {
 	opened := opening(ps.Before)
 	for h, s := range ps.Seen {
 		s.all = s.Frames
+		s.Frames = s.all[w.early[h]:]
 		if ahead, ok := ahead(ps.Before[h.Node]); ok {
-			s.Frames = within(s.Frames, opened.Add(ahead), clock(ps.After[h.Node], "clock-start"))
-		} else {
-			s.Frames = s.Frames[w.early[h]:]
+			// None at all means that the clock was set meanwhile: then the order
+			// of arrival has to do.
+			if timed := within(s.all, opened.Add(ahead), clock(ps.After[h.Node], "clock-start")); len(timed) > 0 {
+				s.Frames = timed
+			}
 		}
 		ps.Seen[h] = s
 	}

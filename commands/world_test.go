@@ -81,7 +81,7 @@ func sees(requests, replies int, server runners.Port) HopFrames {
 	}
 	for i := range replies {
 		s.Frames = append(s.Frames, capture.Frame{
-			At: firstFrame.Add(time.Duration(i)*time.Second + time.Millisecond), SrcMAC: server.MAC, DstMAC: guestMAC, Reply: true, Type: "Offer",
+			At: firstFrame.Add(time.Duration(i)*time.Second + time.Millisecond), SrcMAC: server.MAC, DstMAC: guestMAC, Reply: true, Type: "Ack",
 			Src: netip.MustParseAddr(server.FixedIPs[0].Address),
 		})
 	}

@@ -88,7 +88,16 @@ func dnsmasqRuns(p *commands.Pass, b commands.Branch) error {
 	}
 	network := p.Port.Network.ID
 	if d, ok := node.Serving(all, network, commands.NetnsDevice(b.Port.ID)); ok {
-		p.Good(b.Node, "dnsmasq serves the network", "ps: pid "+d.PID)
+		if !d.Stopped {
+			p.Good(b.Node, "dnsmasq serves the network", "ps: pid "+d.PID)
+			return nil
+		}
+		p.Report(commands.Finding{
+			State: commands.Proven, Node: b.Node, Branch: b.Node, Edge: serverEdge(b),
+			Summary:  fmt.Sprintf("The dnsmasq of network %s on %s (pid %s) is stopped: it is there and answers nothing", p.Port.Network.Name, b.Node, d.PID),
+			Evidence: []commands.Evidence{p.Evidence(b.Node, node.DnsmasqProbe(), processLines(all))},
+			Advice:   []string{"Somebody or something sent it SIGSTOP, or it is a zombie. kill -CONT " + d.PID + " lets a stopped one go on; restarting neutron-dhcp-agent replaces it."},
+		})
 		return nil
 	}
 	listen := node.ListenProbe(network)
@@ -162,11 +171,11 @@ func hostEntry(p *commands.Pass, b commands.Branch) error {
 	return nil
 }
 
-// addresses are the port's addresses in subnets with DHCP.
+// addresses are the port's IPv4 addresses.
 func addresses(a runners.Attachment) []netip.Addr {
 	var out []netip.Addr
 	for _, ip := range a.Port.FixedIPs {
-		if addr, err := netip.ParseAddr(ip.Address); err == nil {
+		if addr, err := netip.ParseAddr(ip.Address); err == nil && addr.Is4() {
 			out = append(out, addr)
 		}
 	}

@@ -133,6 +133,10 @@ func look(p *commands.Pass, c commands.Crossing) (*obstacle, error) {
 	}
 }
 
+// edge is where the frames are lost: behind the bridge, or before it when they
+// are dropped on the way in.
+func (o obstacle) edge() commands.Edge { return o.crossing.EdgeOf(o.ending) }
+
 // rule is the rule that drops, nil for a policy.
 func (o obstacle) rule() *netfilter.Rule { return o.ending.Rule }
 
@@ -161,9 +165,11 @@ func (o obstacle) guests() bool { return o.port() == o.p.Path.Guest[0] }
 // knownPort reports whether the filter table has a rule of neutron's that
 // names the port, in any direction: neutron's chains are there.
 func (o obstacle) knownPort() bool {
-	return len(o.ruling.View.Rules.Find(func(r *netfilter.Rule) bool {
-		return r.Table == "filter" && strings.HasPrefix(r.Chain, "neutron-") && slices.Contains(r.Words, o.port().Device)
-	})) > 0
+	return slices.ContainsFunc(o.firewall.Views, func(v commands.View) bool {
+		return len(v.Rules.Find(func(r *netfilter.Rule) bool {
+			return r.Table == "filter" && strings.HasPrefix(r.Chain, "neutron-") && slices.Contains(r.Words, o.port().Device)
+		})) > 0
+	})
 }
 
 // flow is where the packet stage saw the frames of this branch end.
@@ -178,15 +184,15 @@ func (o obstacle) flow() commands.Flow {
 // edge that was seen may span hops that were not observed.
 func (o obstacle) lostHere() bool {
 	f := o.flow()
-	return f.State == commands.FlowLost && commands.Within(o.p.Path.Flow(o.crossing.Branch), o.crossing.Edge(), f.Edge)
+	return f.State == commands.FlowLost && commands.Within(o.p.Path.Flow(o.crossing.Branch), o.edge(), f.Edge)
 }
 
 // finding says how sure it is, or that packets pass in spite of it.
 func (o obstacle) finding() (commands.Finding, bool) {
 	f := commands.Finding{
-		State: commands.Probable, Node: o.crossing.Bridge.Node, Edge: o.crossing.Edge(), Branch: o.branch(),
+		State: commands.Probable, Node: o.crossing.Bridge.Node, Edge: o.edge(), Branch: o.branch(),
 		Summary: fmt.Sprintf("On %s, %s drops the DHCP %s between %s and %s",
-			o.crossing.Bridge.Node, o.place(), o.crossing.Direction, o.crossing.Edge().From.Device, o.crossing.Edge().To.Device),
+			o.crossing.Bridge.Node, o.place(), o.crossing.Direction, o.edge().From.Device, o.edge().To.Device),
 		Evidence: o.listing(), Fixes: o.fixes(), Advice: o.advice(),
 	}
 	flow := o.flow()

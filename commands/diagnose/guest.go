@@ -58,8 +58,12 @@ func silence(p *commands.Pass, tap commands.Hop) error {
 		p.Good(tap.Node, fmt.Sprintf("the guest asks: %d requests at its tap", requests), "tcpdump on "+tap.Device)
 		return nil
 	}
-	if p.Packets.Holder != "" {
+	switch p.Packets.Holder {
+	case "":
+	case p.Port.Port.MAC:
 		return nil // it has its address and no reason to ask
+	default:
+		p.Remark(fmt.Sprintf("%s answers for the guest's address, not the guest (%s): the address is in use twice.", p.Packets.Holder, p.Port.Port.MAC))
 	}
 	before, after := p.Packets.TapBefore, p.Packets.TapAfter
 	if before == nil || after == nil {
@@ -87,8 +91,8 @@ func silence(p *commands.Pass, tap commands.Hop) error {
 func quiet(p *commands.Pass, sent, counter uint64, asked bool) (commands.Finding, bool) {
 	tap, seconds := p.Path.Guest[0], p.Packets.Took.Seconds()
 	if sent > 0 {
-		f := guestFinding(p, fmt.Sprintf("the guest sent %d frames in %.0f s, none of them DHCP, and does not answer for its address", sent, seconds))
-		f.State, f.Missing = commands.Probable, "whether it will ask at all: it may be between two tries, so renew the lease from its console and ask again"
+		f := guestFinding(p, fmt.Sprintf("the guest sent %d frames in %.0f s, none of them DHCP from %s, and does not answer for its address", sent, seconds, p.Port.Port.MAC))
+		f.State, f.Missing = commands.Probable, "whether it will ask at all, and from which MAC: it may be between two tries, or use another address than its port's; renew the lease from its console and ask again"
 		return f, asked
 	}
 	f := guestFinding(p, fmt.Sprintf("%s received no frame at all from the guest in %.0f s (its counter stayed at %d)", tap, seconds, counter))

@@ -60,7 +60,7 @@ func deleteStep(rules *netfilter.Ruleset, s commands.Suggestion) ([]commands.Ste
 		Kind: deleteRule.Name, Node: s.Node, Words: same[0].Words,
 		Args: map[string]string{
 			"binary": s.Args["binary"], "chain": s.Args["chain"],
-			"position": strconv.Itoa(same[0].Index), "length": strconv.Itoa(len(chain.Rules)),
+			"position": strconv.Itoa(same[0].Index), "rest": restOf(chain, same[0]),
 		},
 	}}, nil
 }

@@ -305,9 +305,10 @@ func (ns namespace) deletion(t fataler, binary string, position int) commands.St
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	chain := rules.Chain("filter", "FORWARD").Rules
-	return commands.Step{Kind: "delete-rule", Node: controller, Words: chain[position-1].Words, Args: map[string]string{
-		"binary": binary, "chain": "FORWARD", "position": strconv.Itoa(position), "length": strconv.Itoa(len(chain)),
+	chain := rules.Chain("filter", "FORWARD")
+	rule := chain.Rules[position-1]
+	return commands.Step{Kind: "delete-rule", Node: controller, Words: rule.Words, Args: map[string]string{
+		"binary": binary, "chain": "FORWARD", "position": strconv.Itoa(position), "rest": fix.RestOf(chain, rule),
 	}}
 }
 

@@ -86,7 +86,7 @@ func TestPlanDeleteRule(t *testing.T) {
 	if err != nil || len(steps) != 1 {
 		t.Fatalf("%+v, %v", steps, err)
 	}
-	if s := steps[0]; s.Kind != "delete-rule" || s.Node != controller || s.Args["position"] != "2" || s.Args["length"] != "3" || !slices.Equal(s.Words, reject) {
+	if s := steps[0]; s.Kind != "delete-rule" || s.Node != controller || s.Args["position"] != "2" || s.Args["rest"] != rest(t, m.listing(), 2) || !slices.Equal(s.Words, reject) {
 		t.Errorf("step %+v", s)
 	}
 	if title := fix.DeleteRule.Title(suggestion("iptables")); title != "Delete the REJECT rule from FORWARD on "+controller {

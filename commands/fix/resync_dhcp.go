@@ -2,6 +2,7 @@ package fix
 
 import (
 	"fmt"
+	"net/netip"
 
 	"whybot/commands"
 )
@@ -24,6 +25,9 @@ needs a live agent, and it ends as it began, so there is nothing to undo.`,
 			return nil, err
 		}
 		for _, ip := range p.Port.Port.FixedIPs {
+			if addr, err := netip.ParseAddr(ip.Address); err != nil || !addr.Is4() {
+				continue
+			}
 			return []commands.Step{{
 				Kind: resync.Name, Node: s.Node,
 				Args: map[string]string{

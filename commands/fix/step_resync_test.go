@@ -10,7 +10,7 @@ import (
 
 func TestResyncState(t *testing.T) {
 	const (
-		dnsmasq = "  69 dnsmasq --no-hosts --dhcp-hostsfile=/var/lib/neutron/dhcp/" + network + "/host --interface=ns-004b787f-9b\n"
+		dnsmasq = "  69 S dnsmasq --no-hosts --dhcp-hostsfile=/var/lib/neutron/dhcp/" + network + "/host --interface=ns-004b787f-9b\n"
 		entry   = "FA:16:3E:11:11:11,host-10-30-92-11.openstacklocal,10.30.92.11\n"
 	)
 	k := kindOf(t, "resync-dhcp")

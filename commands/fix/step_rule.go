@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"whybot/commands"
 	"whybot/commands/netfilter"
@@ -44,7 +45,8 @@ var insertRule = registerKind(&commands.StepKind{
 
 // deleteRule takes the only rule of its text out of a chain of the filter
 // table. Args: binary, chain, position (where it stands and will stand again),
-// length (rules in the chain now). Words: the rule's specification.
+// rest (a hash of the chain's other rules, in order). Words: the rule's
+// specification.
 var deleteRule = registerKind(&commands.StepKind{
 	Name: "delete-rule",
 	Read: readRules,
@@ -53,20 +55,20 @@ var deleteRule = registerKind(&commands.StepKind{
 		if err != nil {
 			return commands.StepChanged, err.Error()
 		}
-		same := equalRules(rules, s)
 		chain := rules.Chain("filter", s.Args["chain"])
-		length, _ := strconv.Atoi(s.Args["length"])
-		switch {
-		case chain == nil:
+		if chain == nil {
 			return commands.StepChanged, "there is no chain " + s.Args["chain"]
+		}
+		same := equalRules(rules, s)
+		switch {
 		case len(same) > 1:
 			return commands.StepChanged, fmt.Sprintf("the rule is in %s %d times", s.Args["chain"], len(same))
-		case len(same) == 1 && strconv.Itoa(same[0].Index) == s.Args["position"]:
-			return commands.StepPending, "the rule is in " + s.Args["chain"]
-		case len(same) == 1:
+		case len(same) == 1 && strconv.Itoa(same[0].Index) != s.Args["position"]:
 			return commands.StepChanged, fmt.Sprintf("the rule stands at %d now, not at %s", same[0].Index, s.Args["position"])
-		case len(chain.Rules) != length-1:
-			return commands.StepChanged, fmt.Sprintf("the rule is gone, and %s has %d rules where %d were expected", s.Args["chain"], len(chain.Rules), length-1)
+		case len(same) == 1:
+			return commands.StepPending, "the rule is in " + s.Args["chain"]
+		case restOf(chain, nil) != s.Args["rest"]:
+			return commands.StepChanged, "the rule is gone, and the other rules of " + s.Args["chain"] + " have changed"
 		}
 		return commands.StepDone, "the rule is not in " + s.Args["chain"]
 	},
@@ -93,6 +95,17 @@ func equalRules(rules *netfilter.Ruleset, s commands.Step) []*netfilter.Rule {
 	return rules.Find(func(r *netfilter.Rule) bool {
 		return r.Table == "filter" && r.Chain == s.Args["chain"] && slices.Equal(r.Words, s.Words)
 	})
+}
+
+// restOf is a hash of the chain's rules but one, in order.
+func restOf(chain *netfilter.Chain, but *netfilter.Rule) string {
+	lines := make([]string, 0, len(chain.Rules))
+	for _, r := range chain.Rules {
+		if r != but {
+			lines = append(lines, r.Line())
+		}
+	}
+	return sum(strings.Join(lines, "\n"))
 }
 
 // standsAt reports whether the rule to go above is where the plan says, or

@@ -9,6 +9,8 @@ import (
 	"pgregory.net/rapid"
 
 	"whybot/commands"
+	"whybot/commands/fix"
+	"whybot/commands/netfilter"
 	"whybot/runners"
 )
 
@@ -57,11 +59,22 @@ func TestInsertRuleState(t *testing.T) {
 	}
 }
 
+// rest is what a plan remembers of the chain besides the rule at position.
+func rest(t fataler, listing string, position int) string {
+	t.Helper()
+	rules, err := netfilter.Parse(listing)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	chain := rules.Chain("filter", "FORWARD")
+	return fix.RestOf(chain, chain.Rules[position-1])
+}
+
 func TestDeleteRuleState(t *testing.T) {
 	k := kindOf(t, "delete-rule")
-	step := commands.Step{Kind: "delete-rule", Node: controller, Words: reject, Args: map[string]string{
-		"binary": "iptables", "chain": "FORWARD", "position": "2", "length": "3",
-	}}
+	planned := newMachine()
+	planned.rules = [][]string{established, reject, narrow}
+	step := commands.Step{Kind: "delete-rule", Node: controller, Words: reject}
 	for _, c := range []struct {
 		name  string
 		chain string
@@ -72,6 +85,7 @@ func TestDeleteRuleState(t *testing.T) {
 		{"made", "FORWARD", [][]string{established, narrow}, commands.StepDone},
 		{"there twice", "FORWARD", [][]string{established, reject, reject}, commands.StepChanged},
 		{"moved", "FORWARD", [][]string{reject, established, narrow}, commands.StepChanged},
+		{"made, and the others changed places", "FORWARD", [][]string{narrow, established}, commands.StepChanged},
 		{"gone with another", "FORWARD", [][]string{established}, commands.StepChanged},
 		{"gone and another came", "FORWARD", [][]string{established, narrow, established}, commands.StepChanged},
 		{"no such chain", "DOCKER-USER", nil, commands.StepChanged},
@@ -80,7 +94,7 @@ func TestDeleteRuleState(t *testing.T) {
 			m := newMachine()
 			m.rules = c.rules
 			s := step
-			s.Args = map[string]string{"binary": "iptables", "chain": c.chain, "position": "2", "length": "3"}
+			s.Args = map[string]string{"binary": "iptables", "chain": c.chain, "position": "2", "rest": rest(t, planned.listing(), 2)}
 			if got := m.state(t, k, s); got != c.want {
 				t.Errorf("state %s, want %s", got, c.want)
 			}
@@ -95,9 +109,9 @@ func TestRuleStateOfAnUnreadableListing(t *testing.T) {
 	whole := m.listing()
 	steps := []commands.Step{
 		insertAt("2", reject), insertAt("", nil),
-		{Kind: "delete-rule", Node: controller, Words: reject, Args: map[string]string{"binary": "iptables", "chain": "FORWARD", "position": "2", "length": "2"}},
+		{Kind: "delete-rule", Node: controller, Words: reject, Args: map[string]string{"binary": "iptables", "chain": "FORWARD", "position": "2", "rest": rest(t, whole, 2)}},
 		// A listing without the rule would look as if it had been deleted.
-		{Kind: "delete-rule", Node: controller, Words: narrow, Args: map[string]string{"binary": "iptables", "chain": "FORWARD", "position": "1", "length": "1"}},
+		{Kind: "delete-rule", Node: controller, Words: narrow, Args: map[string]string{"binary": "iptables", "chain": "FORWARD", "position": "1", "rest": rest(t, whole, 1)}},
 	}
 	for name, out := range map[string]runners.Output{
 		"failed":            {Stdout: whole, ExitCode: 4},
@@ -118,7 +132,7 @@ func TestRuleStateOfAnUnreadableListing(t *testing.T) {
 func TestRuleCommands(t *testing.T) {
 	insert, remove := kindOf(t, "insert-rule"), kindOf(t, "delete-rule")
 	deletion := commands.Step{Node: controller, Words: []string{"-m", "comment", "--comment", "it's $(reboot); here", "-j", "DROP"}, Args: map[string]string{
-		"binary": "iptables-legacy", "chain": "FORWARD", "position": "3", "length": "3",
+		"binary": "iptables-legacy", "chain": "FORWARD", "position": "3",
 	}}
 	spec := strings.Join(narrow, " ")
 	for _, c := range []struct {
@@ -178,7 +192,7 @@ func TestDeleteRuleIsTakenBack(t *testing.T) {
 		m.rules = rapid.SliceOfN(rapid.Custom(drawRule), 1, 8).Draw(t, "rules")
 		i := rapid.IntRange(0, len(m.rules)-1).Draw(t, "index")
 		step := commands.Step{Kind: k.Name, Node: controller, Words: m.rules[i], Args: map[string]string{
-			"binary": "iptables", "chain": "FORWARD", "position": strconv.Itoa(i + 1), "length": strconv.Itoa(len(m.rules)),
+			"binary": "iptables", "chain": "FORWARD", "position": strconv.Itoa(i + 1), "rest": rest(t, m.listing(), i+1),
 		}}
 		same := 0
 		for _, r := range m.rules {
@@ -228,7 +242,7 @@ func TestUndoOfARuleAfterForeignEdits(t *testing.T) {
 		i := rapid.IntRange(0, len(rules)-1).Draw(t, "index")
 		m.rules = slices.Clone(rules)
 		step := commands.Step{Kind: k.Name, Node: controller, Words: rules[i], Args: map[string]string{
-			"binary": "iptables", "chain": "FORWARD", "position": strconv.Itoa(i + 1), "length": strconv.Itoa(len(rules)),
+			"binary": "iptables", "chain": "FORWARD", "position": strconv.Itoa(i + 1), "rest": rest(t, m.listing(), i+1),
 		}}
 		m.carryOut(t, k.Do(step))
 		for range rapid.IntRange(0, 2).Draw(t, "edits") {

@@ -17,7 +17,7 @@ const DHCPDir = "/var/lib/neutron/dhcp"
 // DnsmasqProbe lists every dnsmasq with its command line. It exits 1 when
 // there is none.
 func DnsmasqProbe() runners.Probe {
-	return runners.Probe{Name: "dnsmasq", Argv: []string{"ps", "-ww", "-C", "dnsmasq", "-o", "pid=,args="}}
+	return runners.Probe{Name: "dnsmasq", Argv: []string{"ps", "-ww", "-C", "dnsmasq", "-o", "pid=,stat=,args="}}
 }
 
 // ListenProbe lists the UDP sockets on port 67 inside a network's namespace:
@@ -69,6 +69,7 @@ type Dnsmasq struct {
 	Args      string
 	HostsFile string // value of --dhcp-hostsfile
 	Interface string // value of --interface
+	Stopped   bool   // stopped by a signal, or a zombie: it answers nothing
 }
 
 // ParseDnsmasq reads the output of DnsmasqProbe.
@@ -76,11 +77,11 @@ func ParseDnsmasq(text string) []Dnsmasq {
 	var all []Dnsmasq
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)
-		if len(words) < 2 {
+		if len(words) < 3 {
 			continue
 		}
-		d := Dnsmasq{PID: words[0], Args: strings.Join(words[1:], " ")}
-		for _, w := range words[2:] {
+		d := Dnsmasq{PID: words[0], Args: strings.Join(words[2:], " "), Stopped: strings.ContainsAny(words[1][:1], "TtZX")}
+		for _, w := range words[3:] {
 			if v, ok := strings.CutPrefix(w, "--dhcp-hostsfile="); ok {
 				d.HostsFile = v
 			}

@@ -60,6 +60,7 @@ func ForeignTables(text string) []string {
 type nftTable struct {
 	name          string
 	hooked, drops bool
+	neutrons      bool // the chain being read is neutron's own
 }
 
 func (t *nftTable) read(words []string) {
@@ -69,11 +70,21 @@ func (t *nftTable) read(words []string) {
 			t.hooked = true
 		}
 	}
-	for i, w := range words {
-		switch strings.TrimSuffix(w, ";") {
+	switch {
+	case len(words) == 0:
+		return
+	case words[0] == "chain" && len(words) > 1:
+		// What neutron's agent keeps in ebtables against spoofing drops what
+		// does not come from the port's own MAC; a guest's DHCP does.
+		t.neutrons = strings.HasPrefix(words[1], "neutronMAC-") || strings.HasPrefix(words[1], "neutronARP-")
+		return
+	case words[0] == "set" || words[0] == "map" || t.neutrons:
+		return
+	}
+	for _, w := range words {
+		switch strings.Trim(w, ";,{}") {
 		case "drop", "reject":
-			// "policy drop" of a chain counts as well; a set named so does not.
-			t.drops = t.drops || i == len(words)-1 || words[0] == "type" || w == "reject" || words[i+1] == "#"
+			t.drops = true
 		}
 	}
 }
@@ -81,8 +92,10 @@ func (t *nftTable) read(words []string) {
 func (t *nftTable) appendIfForeign(found []string, managed map[string]bool) []string {
 	family, _, _ := strings.Cut(t.name, " ")
 	switch {
-	case t.name == "" || managed[t.name] || !t.hooked || !t.drops:
+	case t.name == "" || !t.hooked || !t.drops:
 	case family == "ip6" || family == "arp":
+	case managed[t.name] && family == "ip": // read through iptables-save
+
 	default:
 		found = append(found, t.name)
 	}

@@ -62,7 +62,7 @@ func ParseLinks(text string) (Links, error) {
 	var cur *Link
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
-		if line == "" {
+		if strings.TrimSpace(line) == "" {
 			continue
 		}
 		if line[0] != ' ' {

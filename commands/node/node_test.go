@@ -74,9 +74,12 @@ func FuzzParseLinks(f *testing.F) {
 }
 
 func TestDnsmasq(t *testing.T) {
-	all := node.ParseDnsmasq("  69 dnsmasq --no-hosts --pid-file=/x --dhcp-hostsfile=/var/lib/neutron/dhcp/91e78b9c/host --interface=ns-004b787f-9b\n 70 dnsmasq\n\n")
+	all := node.ParseDnsmasq("  69 S    dnsmasq --no-hosts --pid-file=/x --dhcp-hostsfile=/var/lib/neutron/dhcp/91e78b9c/host --interface=ns-004b787f-9b\n 70 T+ dnsmasq\n\n")
 	if len(all) != 2 || all[0].PID != "69" || all[0].Interface != "ns-004b787f-9b" {
 		t.Fatalf("dnsmasq = %+v", all)
+	}
+	if all[0].Stopped || !all[1].Stopped {
+		t.Errorf("stopped: %v, %v", all[0].Stopped, all[1].Stopped)
 	}
 	if _, ok := node.Serving(all, "91e78b9c", "ns-other"); !ok {
 		t.Error("not found by host file")
@@ -149,6 +152,16 @@ table bridge vs {
 	}
 }
 `
+	for rules, want := range map[string]int{
+		"udp dport 68 drop comment \"block\"":                  1,
+		"udp dport vmap { 67 : accept, 68 : drop, 99 : drop }": 1,
+		"udp dport 68 counter accept":                          0,
+	} {
+		text := "table bridge edr {\n\tchain f {\n\t\ttype filter hook forward priority 0; policy accept;\n\t\t" + rules + "\n\t}\n}\n"
+		if got := node.ForeignTables(text); len(got) != want {
+			t.Errorf("%s: %q", rules, got)
+		}
+	}
 	got := node.ForeignTables(firewalld)
 	if len(got) != 2 || got[0] != "inet firewalld" || got[1] != "bridge vs" {
 		t.Errorf("foreign tables = %q", got)

@@ -136,11 +136,11 @@ func denied(program string) output {
 }
 
 func (x command) ps() (output, bool) {
-	if !slices.Equal(x.words[1:], []string{"-ww", "-C", "dnsmasq", "-o", "pid=,args="}) {
+	if !slices.Equal(x.words[1:], []string{"-ww", "-C", "dnsmasq", "-o", "pid=,stat=,args="}) {
 		return output{}, false
 	}
 	if s := x.machine.space; s != nil && s.dnsmasq != nil {
-		return output{stdout: fmt.Sprintf("%5d %s\n", s.dnsmasq.pid, s.args())}, true
+		return output{stdout: fmt.Sprintf("%5d S    %s\n", s.dnsmasq.pid, s.args())}, true
 	}
 	return output{code: 1}, true
 }
