@@ -19,11 +19,12 @@ import (
 // and a reply takes milliseconds, so a request without an answer for settled
 // is a lost one.
 const (
-	settled    = 1200 * time.Millisecond // quiet time after the last frame before loss is read off
-	enough     = 2                       // requests that must have been seen, unless the guest stays silent
-	patience   = 7 * time.Second         // after which one lone request is enough
-	ackWait    = 1500 * time.Millisecond // from the first reply to the acknowledgement
-	holderWait = 500 * time.Millisecond  // for a request, once the guest is known to hold its address and nothing is found
+	settled     = 1200 * time.Millisecond // quiet time after the last frame before loss is read off
+	enough      = 2                       // requests that must have been seen, unless the guest stays silent
+	patience    = 7 * time.Second         // after which one lone request is enough
+	ackWait     = 1500 * time.Millisecond // from the first reply to the acknowledgement
+	holderAgain = 3 * time.Second         // between two looks at who answers for the guest's address
+	holderWait  = 500 * time.Millisecond  // for a request, once the guest is known to hold its address and nothing is found
 )
 
 // capturable returns the hops that frames can be captured at.
@@ -63,7 +64,8 @@ func (x *examination) watchPackets(ctx context.Context) {
 	}()
 
 	var side sync.WaitGroup
-	side.Go(func() { w.findHolder(ctx) })
+	over := make(chan struct{})
+	side.Go(func() { w.lookForHolder(ctx, over) })
 	probes, scopes := x.e.counterProbes, x.pass.scopes()
 	opening, opened := context.WithTimeout(ctx, x.e.o.Static)
 	before := x.e.readAll(opening, scopes, probes)
@@ -73,6 +75,7 @@ func (x *examination) watchPackets(ctx context.Context) {
 	defer cancel()
 	begun := w.begin()
 	w.untilDecided(listening, begun)
+	close(over)
 	side.Wait()
 	took := time.Since(begun)
 
@@ -342,6 +345,30 @@ func linkOf(r reading, h Hop) *node.Link {
 		return nil
 	}
 	return &l
+}
+
+// lookForHolder asks who answers for the guest's address, again and again until
+// somebody does: a guest may get its lease just before all hops were watched,
+// and then it has no reason to ask.
+func (w *watch) lookForHolder(ctx context.Context, over <-chan struct{}) {
+	for {
+		asking, asked := context.WithTimeout(ctx, w.x.e.o.Static)
+		w.findHolder(asking)
+		asked()
+		w.mu.Lock()
+		found := w.holder != ""
+		w.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-over:
+			return
+		case <-ctx.Done():
+			return
+		case <-time.After(holderAgain):
+		}
+	}
 }
 
 // findHolder asks from every DHCP namespace who answers for the guest's

@@ -156,10 +156,10 @@ func (c *clientConfig) settings(node, key string, h hop) (*target, error) {
 	if t.host, err = expand(firstOf(c.get(h.host, "HostName"), h.host), map[byte]string{'h': h.host, 'n': h.host}); err != nil {
 		return nil, fmt.Errorf("%s: HostName of %s: %w", c.file, h.host, err)
 	}
+	t.host = strings.Trim(t.host, "[]")
 	if err := validName(t.host); err != nil {
 		return nil, fmt.Errorf("%s: HostName of %s: %w", c.file, h.host, err)
 	}
-	t.host = strings.Trim(t.host, "[]")
 	t.addr = net.JoinHostPort(t.host, t.port)
 	t.hostKeyAs = net.JoinHostPort(strings.ToLower(t.host), t.port)
 	if alias := c.get(h.host, "HostKeyAlias"); alias != "" {
