@@ -221,7 +221,7 @@ func blockedReply() commands.Answer {
 			fix("fx-comment", "Comment the rule out in rules.v4 on compute01", true, commands.F2),
 		},
 		Unknown: []commands.Blind{{What: "packets at controller01/eth1", Why: "controller01: tcpdump: program missing"}},
-		Checked: []commands.Check{{What: "dnsmasq of controller01 has the port's MAC"}, {What: "iptables of controller01 lets the reply pass"}},
+		Checked: []commands.Check{{At: commands.Hop{Node: "controller01"}, What: "dnsmasq of controller01 has the port's MAC"}, {At: commands.Hop{Node: "controller01"}, What: "iptables of controller01 lets the reply pass"}},
 		Notes:   []string{"Neutron counts the DHCP agent on network01 as dead; a dnsmasq it started keeps serving."},
 	}
 }

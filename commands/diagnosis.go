@@ -79,9 +79,10 @@ func (p *Pass) Report(f Finding) {
 	p.report(f)
 }
 
-// Good records that something on node was looked at and found good.
-func (p *Pass) Good(nodeName, what, source string) {
-	p.good(Check{Node: nodeName, What: what, Source: source})
+// Good records that something was looked at and found good: at a hop, on a
+// whole node (a Hop without a device) or in OpenStack (the zero Hop).
+func (p *Pass) Good(at Hop, what, source string) {
+	p.good(Check{At: at, What: what, Source: source})
 }
 
 // Remark notes something true that is not the cause as far as the diagnosis can

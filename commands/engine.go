@@ -96,13 +96,13 @@ func (e *Engine) examine(ctx context.Context, inc Incident, o AskOptions) (Answe
 	if err != nil {
 		return Answer{}, nil, outside(err)
 	}
-	ports = slices.DeleteFunc(ports, func(a runners.Attachment) bool { return !served(a) })
 	if len(ports) == 0 {
 		return Answer{}, nil, &Error{
-			Code: CodeMissing, Public: server.Name + " has no port on a network whose subnets have DHCP enabled.",
-			Hint: "Attach a port, or enable DHCP on the subnet; without either no server will answer it.",
+			Code: CodeMissing, Public: server.Name + " has no port on any network.",
+			Hint: "Attach one: openstack server add network " + server.ID + " NETWORK",
 		}
 	}
+	ports, left := worthAsking(ports)
 	type examined struct {
 		a Answer
 		p *Pass
@@ -134,12 +134,27 @@ func (e *Engine) examine(ctx context.Context, inc Incident, o AskOptions) (Answe
 		}
 		results[worst].a.Notes = append(results[worst].a.Notes, line+string(r.a.Verdict.State)+". "+r.a.Verdict.Summary)
 	}
+	for _, port := range left {
+		results[worst].a.Notes = append(results[worst].a.Notes, fmt.Sprintf("Port %s on %s was not looked at: no subnet of its is served by DHCP, so it gets no address that way.", port.Port.ID, port.Network.Name))
+	}
 	return results[worst].a, results[worst].p, nil
 }
 
-// served reports whether any of the port's subnets has DHCP.
-func served(a runners.Attachment) bool {
-	return slices.ContainsFunc(a.Subnets, func(s runners.Subnet) bool { return s.DHCP && s.IPVersion == 4 })
+// worthAsking separates the ports that DHCP, or a router, should serve from
+// those that it need not: a network without DHCP beside one with it is meant to
+// be so. When nothing should be served, all ports are worth asking about.
+func worthAsking(ports []runners.Attachment) (ask, left []runners.Attachment) {
+	for _, a := range ports {
+		if len(a.Served(4)) > 0 || len(a.Served(6)) > 0 {
+			ask = append(ask, a)
+		} else {
+			left = append(left, a)
+		}
+	}
+	if len(ask) == 0 {
+		return left, nil
+	}
+	return ask, left
 }
 
 func severity(s State) int {
@@ -241,20 +256,22 @@ func (e *Engine) examinePort(
 	if err != nil {
 		return Answer{}, nil, err
 	}
-	tell("reading %s", strings.Join(path.Nodes(), ", "))
+	if nodes := path.Nodes(); len(nodes) > 0 {
+		tell("reading %s", strings.Join(nodes, ", "))
+	}
 	x := &examination{e: e, pass: newPass(inc.Question, server, port, path), tell: tell}
 	x.readNodes(ctx)
 	x.diagnose(ctx)
-	verdict, findings := judge(x.pass, x.findings, x.unseen)
-	if !o.NoCapture && verdict.State != Proven {
+	verdict, findings, rest := judge(x.pass, x.findings, x.unseen)
+	if !o.NoCapture && verdict.State != Proven && len(path.Exchanges()) > 0 {
 		tell("static reading: %s; now listening on %d hops", verdict.State, len(capturable(path)))
 		x.watchPackets(ctx)
 		x.diagnose(ctx)
-		verdict, findings = judge(x.pass, x.findings, x.unseen)
+		verdict, findings, rest = judge(x.pass, x.findings, x.unseen)
 	}
 	return Answer{
 		Incident: inc.ID, Question: inc.Question, VM: server.Name, Verdict: verdict, Path: x.seen(), Findings: findings,
-		Unknown: x.unseen, Checked: x.checked, Notes: x.notes(verdict, findings),
+		Unknown: x.unseen, Checked: x.checked, Notes: append(x.notes(verdict, findings), rest...),
 		Served: x.pass.Packets != nil && x.pass.Packets.Acknowledged(path), Held: x.pass.guestHolds(),
 	}, x.pass, nil
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,6 +108,7 @@ func (x *examination) diagnose(ctx context.Context) {
 		}
 	}
 	x.packetBlinds()
+	x.pass.Path.sortChecks(x.checked)
 }
 
 // run runs one diagnosis; a panic in it is a place that could not be seen.
@@ -181,6 +183,19 @@ func (x *examination) packetBlinds() {
 			x.blind("packets at "+h.String(), s.Err)
 		}
 	}
+}
+
+// sortChecks puts what was found good into the order of the path; what concerns
+// a whole node comes before its devices, what OpenStack says before all.
+func (p *Path) sortChecks(checks []Check) {
+	rank := map[Hop]int{}
+	for i, h := range p.Hops() {
+		rank[h] = 2*i + 2
+		if _, ok := rank[Hop{Node: h.Node}]; !ok {
+			rank[Hop{Node: h.Node}] = 2*i + 1
+		}
+	}
+	slices.SortStableFunc(checks, func(a, b Check) int { return cmp.Compare(rank[a.At], rank[b.At]) })
 }
 
 func appendNew[T comparable](list []T, v T) []T {

@@ -130,6 +130,7 @@ func listing(nodeName string, r reading, probe string) (*netfilter.Ruleset, erro
 // A Crossing is a guest's frame going through one bridge.
 type Crossing struct {
 	Branch    Branch
+	Exchange  Exchange
 	Direction Direction
 	// In, Bridge and Out are the hops in the frame's own direction.
 	In, Bridge, Out Hop
@@ -139,17 +140,25 @@ type Crossing struct {
 // seen on the bridge and not behind it.
 func (c Crossing) Edge() Edge { return Edge{From: c.Bridge, To: c.Out, Direction: c.Direction} }
 
-// Crossings returns every bridge a frame of branch b goes through, requests
-// first.
+// Crossings returns every bridge that the frames of branch b go through, of
+// each exchange the requests first.
 func (p *Pass) Crossings(b Branch) []Crossing {
+	var all []Crossing
+	for _, e := range b.Exchanges {
+		all = append(all, p.crossings(b, e)...)
+	}
+	return all
+}
+
+func (p *Pass) crossings(b Branch, e Exchange) []Crossing {
 	flow := p.Path.Flow(b)
 	var requests, replies []Crossing
 	for i := 1; i+1 < len(flow); i++ {
 		if flow[i].Kind != HopBridge || flow[i-1].Node != flow[i].Node || flow[i+1].Node != flow[i].Node {
 			continue
 		}
-		requests = append(requests, Crossing{Branch: b, Direction: Request, In: flow[i-1], Bridge: flow[i], Out: flow[i+1]})
-		replies = append([]Crossing{{Branch: b, Direction: Reply, In: flow[i+1], Bridge: flow[i], Out: flow[i-1]}}, replies...)
+		requests = append(requests, Crossing{Branch: b, Exchange: e, Direction: Request, In: flow[i-1], Bridge: flow[i], Out: flow[i+1]})
+		replies = append([]Crossing{{Branch: b, Exchange: e, Direction: Reply, In: flow[i+1], Bridge: flow[i], Out: flow[i-1]}}, replies...)
 	}
 	return append(requests, replies...)
 }
@@ -342,8 +351,8 @@ func (ps *Packets) entered(c Crossing, at Hop, from, to time.Time) uint64 {
 	for _, f := range ps.Seen[at].all {
 		switch {
 		case !from.IsZero() && f.At.Before(from), !to.IsZero() && f.At.After(to):
-		case f.Reply != (c.Direction == Reply):
-		case f.Reply && !fromServer(f, c.Branch), !f.Reply && f.DstMAC != broadcast:
+		case f.Exchange != c.Exchange, f.Reply != (c.Direction == Reply):
+		case f.Reply && !fromServer(f, c.Branch), !f.Reply && !toAll(f):
 		default:
 			n++
 		}

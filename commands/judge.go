@@ -3,33 +3,103 @@ package commands
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+
+	"whybot/runners"
 )
 
-// judge turns what was seen and found into the verdict, and returns the
-// findings that stand, the most important first.
+// judge turns what was seen and found into the verdict, returns the findings
+// that stand, the most important first, and says in lines what became of the
+// exchanges that the verdict is not about.
 //
-// A branch is one way to a DHCP server. One working branch is enough for a
-// guest, so a finding on one branch is the cause only when every branch is
-// cut; a finding on the guest's own part cuts them all. Where packets were
-// captured, the edge they end on decides: a finding further along the way is
-// true but not yet the reason.
-func judge(p *Pass, findings []Finding, unseen []Blind) (Verdict, []Finding) {
+// A guest may need several exchanges (DHCP for IPv4, router advertisements for
+// IPv6), and the worst of them is the answer. A branch is one way to a server:
+// one working branch is enough, so a finding on one branch is the cause only
+// when every branch is cut; a finding on the guest's own part cuts them all.
+// Where packets were captured, the edge they end on decides: a finding further
+// along the way is true but not yet the reason.
+func judge(p *Pass, findings []Finding, unseen []Blind) (Verdict, []Finding, []string) {
 	j := judgement{p: p, findings: p.inPathOrder(findings), unseen: unseen}
-	if v, ok := j.delivered(); ok {
-		return v, j.findings
+	asked := p.asked()
+	if len(asked) == 0 {
+		return j.withoutServers(), j.findings, nil
 	}
-	if len(p.Path.Branches) == 0 {
-		return j.withoutServers(), j.findings
+	verdicts := make([]Verdict, len(asked))
+	worst := 0
+	for i, e := range asked {
+		verdicts[i] = j.of(e)
+		if weight(verdicts[i], e) > weight(verdicts[worst], asked[worst]) {
+			worst = i
+		}
 	}
-	cuts := j.cuts(false)
+	var rest []string
+	for i, e := range asked {
+		if i != worst {
+			rest = append(rest, fmt.Sprintf("%s: %s. %s", e, verdicts[i].State, verdicts[i].Summary))
+		}
+	}
+	return p.settled(verdicts[worst]), j.findings, rest
+}
+
+var ipv6Words = regexp.MustCompile(`(?i)\b(ip)?v6\b|\bslaac\b|\bdhcpv6\b`)
+
+// asked returns the exchanges that the question is about: those of IPv6 when it
+// names them, else all.
+func (p *Pass) asked() []Exchange {
+	all := p.Path.Exchanges()
+	v6 := slices.DeleteFunc(slices.Clone(all), func(e Exchange) bool { return !e.V6() })
+	if len(v6) > 0 && ipv6Words.MatchString(p.Question.Text) {
+		return v6
+	}
+	return all
+}
+
+// weight orders the verdicts of several exchanges. That nothing was seen of
+// IPv6 does not outweigh that IPv4 works: few guests show that they want it.
+func weight(v Verdict, e Exchange) int {
+	w := 2 * severity(v.State)
+	if e.V6() && v.State == Unclear {
+		w -= 3
+	}
+	return w
+}
+
+// settled makes a verdict about a server on the move, or not yet built, less
+// than certain: what is missing now may be there in a moment.
+func (p *Pass) settled(v Verdict) Verdict {
+	s := p.Server
+	switch {
+	case v.State != Proven || v.Edge == nil:
+	case s.Status == "BUILD", s.Status == "REBUILD", s.Status == "MIGRATING", s.Status == "RESIZE",
+		strings.Contains(s.TaskState, "migrat"), strings.HasPrefix(s.TaskState, "resize"), p.Port.Port.MigratingTo.Or("") != "":
+		v.State, v.Missing = Probable, fmt.Sprintf("the end of what Nova is doing with %s (%s): its port may be moved or wired any moment; ask again then", s.Name, doing(s, p.Port.Port.MigratingTo.Or("")))
+	}
+	return v
+}
+
+// doing is what Nova does with a server.
+func doing(s runners.Server, to string) string {
+	what := strings.TrimSpace(s.Status + " " + s.TaskState)
+	if to != "" {
+		what += ", to " + to
+	}
+	return what
+}
+
+// of judges one exchange.
+func (j *judgement) of(e Exchange) Verdict {
+	if v, ok := j.delivered(e); ok {
+		return v
+	}
+	cuts := j.cuts(e, false)
 	if slices.ContainsFunc(cuts, func(c cut) bool { return c.finding < 0 }) {
-		cuts = j.cuts(true)
+		cuts = j.cuts(e, true)
 	}
 	// The least certain cut decides what can be said of all of them.
 	worst := slices.MinFunc(cuts, func(a, b cut) int { return cmp.Compare(a.rank, b.rank) })
-	return j.verdictOf(worst, cuts), j.findings
+	return j.verdictOf(worst, cuts)
 }
 
 type judgement struct {
@@ -40,10 +110,12 @@ type judgement struct {
 
 // A cut says how surely one branch is known to be cut.
 type cut struct {
-	rank    cutRank
-	branch  Branch
-	flow    Flow
-	finding int // index into the findings, -1 for none
+	rank     cutRank
+	branch   Branch
+	exchange Exchange
+	flow     Flow
+	finding  int  // index into the findings, -1 for none
+	edge     Edge // where that finding cuts
 }
 
 type cutRank int
@@ -56,52 +128,57 @@ const (
 	cutProven                  // a proven finding
 )
 
-// delivered answers healthy when an acknowledgement reached the guest's tap. An
-// offer alone does not: the guest may not take it.
-func (j *judgement) delivered() (Verdict, bool) {
+// delivered answers healthy when the guest's tap saw its address being given
+// to it: an acknowledgement, not an offer, which the guest may not take.
+func (j *judgement) delivered(e Exchange) (Verdict, bool) {
 	if j.p.Packets == nil {
 		return Verdict{}, false
 	}
-	for _, b := range j.p.Path.Branches {
-		if j.p.Packets.Trace(j.p.Path, b).State != FlowDelivered {
+	for _, b := range j.p.Path.Of(e) {
+		if j.p.Packets.Trace(j.p.Path, b, e).State != FlowDelivered {
 			continue
 		}
 		_, replies := j.p.Packets.Count(j.p.Path.Guest[0])
-		return Verdict{
-			State: Healthy, Title: "The guest gets its address",
-			Summary: fmt.Sprintf("DHCP works for %s: the server on %s acknowledged its lease while whybot listened (replies at its tap: %d).", j.p.Server.Name, b.Node, replies),
-		}, true
+		summary := fmt.Sprintf("DHCP works for %s: the server on %s acknowledged its lease while whybot listened (replies at its tap: %d).", j.p.Server.Name, b.Node, replies)
+		if e.V6() {
+			summary = fmt.Sprintf("IPv6 works for %s: the %s of %s reached its tap while whybot listened.", j.p.Server.Name, e, b.Node)
+		}
+		return Verdict{State: Healthy, Title: "The guest gets its address", Summary: summary}, true
 	}
 	return Verdict{}, false
 }
 
 // cuts judges every branch, with or without the findings that yield.
-func (j *judgement) cuts(yielding bool) []cut {
-	cuts := make([]cut, 0, len(j.p.Path.Branches))
-	for _, b := range j.p.Path.Branches {
-		cuts = append(cuts, j.cutOf(b, yielding))
+func (j *judgement) cuts(e Exchange, yielding bool) []cut {
+	branches := j.p.Path.Of(e)
+	cuts := make([]cut, 0, len(branches))
+	for _, b := range branches {
+		cuts = append(cuts, j.cutOf(b, e, yielding))
 	}
 	return cuts
 }
 
 // cutOf judges one branch: the first thing on its way that stops frames.
-func (j *judgement) cutOf(b Branch, yielding bool) cut {
-	c := cut{branch: b, flow: Flow{State: FlowBlind}}
+func (j *judgement) cutOf(b Branch, e Exchange, yielding bool) cut {
+	c := cut{branch: b, exchange: e, flow: Flow{State: FlowBlind}}
 	if j.p.Packets != nil {
-		c.flow = j.p.Packets.Trace(j.p.Path, b)
+		c.flow = j.p.Packets.Trace(j.p.Path, b, e)
 	}
 	// Proven findings come first, each kind in path order.
 	c.finding = slices.IndexFunc(j.findings, func(f Finding) bool {
-		return (yielding || !f.Yields) && j.p.Path.cutBy(f, b, c.flow)
+		return (yielding || !f.Yields) && j.p.Path.cutBy(f, b, e, c.flow)
 	})
 	switch {
-	case c.finding >= 0 && j.findings[c.finding].State == Proven:
-		c.rank = cutProven
 	case c.finding >= 0:
+		c.edge = j.findings[c.finding].Edge
+		c.finding = j.root(c.finding)
 		c.rank = cutProbably
+		if j.findings[c.finding].State == Proven {
+			c.rank = cutProven
+		}
 	case c.flow.State == FlowLost, c.flow.State == FlowOffered:
 		c.rank = lostUnnamed
-	case j.p.guestHolds() && !j.blindOn(b):
+	case !e.V6() && j.p.guestHolds() && !j.blindOn(b):
 		c.rank = uncut
 	default:
 		c.rank = notSeen
@@ -109,12 +186,26 @@ func (j *judgement) cutOf(b Branch, yielding bool) cut {
 	return c
 }
 
+// root returns the finding that finding i follows from, or i. What is only
+// probable does not stand for what is proven.
+func (j *judgement) root(i int) int {
+	f := j.findings[i]
+	for r, g := range j.findings {
+		if slices.Contains(g.Causes, f.Cause) && (g.Node == "" || g.Node == f.Node) && (g.State == Proven || f.State != Proven) {
+			return r
+		}
+	}
+	return i
+}
+
 // cutBy reports whether f can be what cuts b, where its frames are known to end
-// as flow says.
-func (p *Path) cutBy(f Finding, b Branch, flow Flow) bool {
+// as flow says. A finding without an edge is true of the whole path.
+func (p *Path) cutBy(f Finding, b Branch, e Exchange, flow Flow) bool {
 	switch {
-	case f.Branch != "" && f.Branch != b.Node, flow.State == FlowOffered:
+	case f.Aside, f.Branch != "" && f.Branch != b.Node, f.Exchange != "" && f.Exchange != e:
 		return false
+	case flow.State == FlowOffered: // the way is free up to the guest itself
+		return f.Edge == (Edge{}) || f.Edge.Direction == Reply && f.Edge.From == p.Guest[0]
 	case flow.State == FlowLost:
 		return Within(p.Flow(b), f.Edge, flow.Edge)
 	default:
@@ -194,15 +285,19 @@ func (j *judgement) verdictOf(worst cut, cuts []cut) Verdict {
 
 func (j *judgement) named(worst cut, cuts []cut) Verdict {
 	// Of branches that are cut alike, the one first on the path is named.
-	first := worst.finding
+	first := worst
 	for _, c := range cuts {
-		if c.rank == worst.rank {
-			first = min(first, c.finding)
+		if c.rank == worst.rank && c.finding < first.finding {
+			first = c
 		}
 	}
-	f := j.findings[first]
-	v := Verdict{State: f.State, Cause: f.Cause, Title: f.Title, Summary: f.Summary, Edge: f.Edge.JSON(), Missing: f.Missing}
-	if j.p.guestHolds() {
+	f := j.findings[first.finding]
+	edge := f.Edge
+	if edge == (Edge{}) {
+		edge = first.edge
+	}
+	v := Verdict{State: f.State, Cause: f.Cause, Title: f.Title, Summary: f.Summary, Edge: edge.JSON(), Missing: f.Missing}
+	if !first.exchange.V6() && j.p.guestHolds() {
 		v.Summary = strings.TrimSuffix(v.Summary, ".") + fmt.Sprintf(". %s still answers for its address now; the next renewal may fail.", j.p.Server.Name)
 	}
 	return v
@@ -219,8 +314,8 @@ func (j *judgement) unnamed(c cut) Verdict {
 	e := c.flow.Edge
 	v := Verdict{
 		State: Unclear, Title: "Lost on a known edge, for a reason whybot does not know",
-		Summary: fmt.Sprintf("%d DHCP frames (%s) left %s and none arrived at %s. No rule or state that was read is known to do it.",
-			c.flow.Lost, e.Direction, e.From, e.To),
+		Summary: fmt.Sprintf("%d frames (%s %s) left %s and none arrived at %s. No rule or state that was read is known to do it.",
+			c.flow.Lost, c.exchange, e.Direction, e.From, e.To),
 		Edge: e.JSON(),
 	}
 	hidden := slices.IndexFunc(j.unseen, func(u Blind) bool { return u.Node == e.From.Node || u.Node == e.To.Node })
@@ -232,7 +327,7 @@ func (j *judgement) unnamed(c cut) Verdict {
 	case e.To.Kind == HopServer:
 		v.Missing = "why dnsmasq on " + e.To.Node + " does not answer: its log"
 	default:
-		v.Missing = "filters that this version does not evaluate on " + e.To.Node + ": ebtables, arptables, tc"
+		v.Missing = "filters that whybot does not evaluate on " + e.To.Node + ": tc, XDP"
 	}
 	return v
 }
@@ -252,8 +347,8 @@ func (j *judgement) notSeen(c cut) Verdict {
 	default:
 		v.Summary = "The packets could not be followed on " + c.branch.Node + "."
 	}
-	if len(j.findings) > 0 {
-		v.Summary += fmt.Sprintf(" Found so far: %s (%s).", j.findings[0].Summary, j.findings[0].State)
+	if i := slices.IndexFunc(j.findings, func(f Finding) bool { return !f.Aside }); i >= 0 {
+		v.Summary += fmt.Sprintf(" Found so far: %s (%s).", j.findings[i].Summary, j.findings[i].State)
 	}
 	if len(j.unseen) > 0 {
 		v.Summary += fmt.Sprintf(" Not seen: %s (%s)", j.unseen[0].What, j.unseen[0].Why)
@@ -273,10 +368,20 @@ func (j *judgement) unanswered() string {
 	return ""
 }
 
+// withoutServers answers when there is no way to follow: what OpenStack says is
+// then all there is.
 func (j *judgement) withoutServers() Verdict {
-	if len(j.findings) > 0 {
-		f := j.findings[0]
+	if i := slices.IndexFunc(j.findings, func(f Finding) bool { return !f.Aside }); i >= 0 {
+		f := j.findings[j.root(i)]
 		return Verdict{State: f.State, Cause: f.Cause, Title: f.Title, Summary: f.Summary, Edge: f.Edge.JSON(), Missing: f.Missing}
+	}
+	if _, ok := j.p.Path.Tap(); !ok {
+		v := Verdict{State: Unclear, Title: "The guest is on no node that whybot knows", Summary: "There is nothing to follow."}
+		if len(j.unseen) > 0 {
+			v.Summary = fmt.Sprintf("There is nothing to follow: %s (%s).", j.unseen[0].What, j.unseen[0].Why)
+			v.Missing = j.unseen[0].What
+		}
+		return v
 	}
 	return Verdict{
 		State: Unclear, Title: "No DHCP server is known",

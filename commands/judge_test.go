@@ -3,6 +3,8 @@ package commands
 import (
 	"strings"
 	"testing"
+
+	"whybot/commands/capture"
 )
 
 // cutting is a proven finding on the last edge of a branch: its server.
@@ -150,7 +152,7 @@ func TestJudge(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p := webPass(t, c.servers...)
-			v, _ := judge(p, c.set(p), c.unseen)
+			v, _, _ := judge(p, c.set(p), c.unseen)
 			if v.State != c.state || v.Cause != c.cause {
 				t.Errorf("verdict %s %q, want %s %q: %s", v.State, v.Cause, c.state, c.cause, v.Summary)
 			}
@@ -172,11 +174,96 @@ func TestJudgeYields(t *testing.T) {
 	}
 	p := webPass(t, "controller01", "controller02")
 	all := []Finding{silent(p), cutting(p, 0, Proven), cutting(p, 1, Proven)}
-	if v, _ := judge(p, all, nil); v.Cause != "DHCP-09" {
+	if v, _, _ := judge(p, all, nil); v.Cause != "DHCP-09" {
 		t.Errorf("both servers dead: verdict %s %s", v.State, v.Cause)
 	}
-	if v, _ := judge(p, all[:2], nil); v.Cause != "DHCP-42" {
+	if v, _, _ := judge(p, all[:2], nil); v.Cause != "DHCP-42" {
 		t.Errorf("one server dead: verdict %s %s", v.State, v.Cause)
+	}
+}
+
+// What brings another finding about is named in its place, on the edge that the
+// other one cuts; without the other it is no cause.
+func TestJudgeNamesTheRoot(t *testing.T) {
+	t.Parallel()
+	agent := func(node string, s State) Finding {
+		return Finding{Cause: "DHCP-25", Title: "The L2 agent is dead", State: s, Node: node, Summary: "dead", Causes: []string{"DHCP-16"}, Aside: true}
+	}
+	for _, c := range []struct {
+		name     string
+		findings func(p *Pass) []Finding
+		cause    string
+	}{
+		{"both", func(p *Pass) []Finding { return []Finding{atGuest(p), agent(p.Path.Node, Proven)} }, "DHCP-25"},
+		{"on any node", func(p *Pass) []Finding { return []Finding{atGuest(p), agent("", Proven)} }, "DHCP-25"},
+		{"on another node", func(p *Pass) []Finding { return []Finding{atGuest(p), agent("controller01", Proven)} }, "DHCP-16"},
+		{"less sure than what it explains", func(p *Pass) []Finding { return []Finding{atGuest(p), agent(p.Path.Node, Probable)} }, "DHCP-16"},
+		{"alone", func(p *Pass) []Finding { return []Finding{agent(p.Path.Node, Proven)} }, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := webPass(t, "controller01")
+			v, _, _ := judge(p, c.findings(p), nil)
+			if v.Cause != c.cause {
+				t.Fatalf("verdict %s %s, want %q", v.State, v.Cause, c.cause)
+			}
+			if want := atGuest(p).Edge.JSON(); c.cause != "" && (v.Edge == nil || *v.Edge != *want) {
+				t.Errorf("edge %v, want %v", v.Edge, want)
+			}
+		})
+	}
+}
+
+// A guest that needs IPv6 as well is judged by the worse of the two, unless
+// nothing was seen of IPv6 or the question is about it.
+func TestJudgeSeveralExchanges(t *testing.T) {
+	t.Parallel()
+	dual := func(t *testing.T) *Pass {
+		t.Helper()
+		p := webPass(t, "controller01")
+		p.Path.Branches[0].Exchanges = []Exchange{capture.DHCP, capture.DHCPv6}
+		p.Packets = everywhere(p, 2, 2)
+		return p
+	}
+	v6 := func(p *Pass) Finding {
+		f := cutting(p, 0, Proven)
+		f.Exchange = capture.DHCPv6
+		return f
+	}
+	t.Run("IPv6 unseen", func(t *testing.T) {
+		t.Parallel()
+		p := dual(t)
+		v, _, rest := judge(p, nil, nil)
+		if v.State != Healthy || len(rest) != 1 || !strings.Contains(rest[0], "DHCPv6: unknown") {
+			t.Errorf("verdict %s, rest %q", v.State, rest)
+		}
+	})
+	t.Run("IPv6 unseen and asked about", func(t *testing.T) {
+		t.Parallel()
+		p := dual(t)
+		p.Question.Text = "web-1 gets no IPv6 address"
+		if v, _, _ := judge(p, nil, nil); v.State != Unclear {
+			t.Errorf("verdict %s: %s", v.State, v.Summary)
+		}
+	})
+	t.Run("IPv6 cut", func(t *testing.T) {
+		t.Parallel()
+		p := dual(t)
+		v, _, rest := judge(p, []Finding{v6(p)}, nil)
+		if v.State != Proven || len(rest) != 1 || !strings.Contains(rest[0], "DHCP: healthy") {
+			t.Errorf("verdict %s, rest %q", v.State, rest)
+		}
+	})
+}
+
+// While Nova moves a server, what is missing on a node proves nothing.
+func TestJudgeOnTheMove(t *testing.T) {
+	t.Parallel()
+	p := webPass(t, "controller01")
+	p.Server.TaskState = "migrating"
+	v, _, _ := judge(p, []Finding{atGuest(p)}, nil)
+	if v.State != Probable || !strings.Contains(v.Missing, "migrating") {
+		t.Errorf("verdict %s, missing %q", v.State, v.Missing)
 	}
 }
 
@@ -186,7 +273,7 @@ func TestJudgeSortsFindings(t *testing.T) {
 	p := webPass(t, "controller01", "controller02")
 	reply := cutting(p, 0, Proven)
 	reply.Cause, reply.Edge = "DHCP-01", Edge{p.Path.Branches[0].Hops[2], p.Path.Branches[0].Hops[1], Reply}
-	_, got := judge(p, []Finding{cutting(p, 0, Probable), reply, cutting(p, 1, Proven), atGuest(p)}, nil)
+	_, got, _ := judge(p, []Finding{cutting(p, 0, Probable), reply, cutting(p, 1, Proven), atGuest(p)}, nil)
 	var order []string
 	for _, f := range got {
 		order = append(order, f.Cause+" "+f.Node+" "+string(f.State))

@@ -56,38 +56,59 @@ type Flow struct {
 	Lost int
 }
 
-// Trace follows a guest's frames along the branch b. Only broadcast requests
-// count: a renewal goes to one server and says nothing of the others. Hops
-// that were not observed are stepped over, so an edge may span them; a loss
-// behind an unobserved guest's tap is a loss all the same, but only the tap
-// itself can show that a reply was delivered or that the guest is silent.
-func (ps *Packets) Trace(p *Path, b Branch) Flow {
+// Trace follows a guest's frames of one exchange along the branch b. Of DHCP
+// only broadcast requests count: a renewal goes to one server and says nothing
+// of the others. Hops that were not observed are stepped over, so an edge may
+// span them; a loss behind an unobserved guest's tap is a loss all the same,
+// but only the tap itself can show that a reply was delivered or that the guest
+// is silent.
+func (ps *Packets) Trace(p *Path, b Branch, e Exchange) Flow {
 	hops := ps.observed(p.Flow(b))
 	if len(hops) == 0 {
 		return Flow{State: FlowBlind}
 	}
-	first, last := hops[0], hops[len(hops)-1]
+	t := trace{ps: ps, path: p, branch: b, exchange: e, hops: hops}
+	first, asked := hops[0], t.requests(hops[0])
 	atGuest := first == p.Guest[0]
 	switch {
-	case atGuest && ps.saw(first, b, "Ack"):
+	case atGuest && t.saw(first, granted[e]):
 		return Flow{State: FlowDelivered} // also of a renewal, which goes to one server
-	case atGuest && ps.saw(first, b, "Offer"):
+	case atGuest && t.saw(first, offered[e]):
 		return Flow{State: FlowOffered}
-	case ps.requests(first) == 0 && atGuest:
+	case asked == 0 && e == capture.RA:
+		return t.unasked(atGuest)
+	case asked == 0 && atGuest:
 		return Flow{State: FlowSilent}
-	case ps.requests(first) == 0:
+	case asked == 0:
 		return Flow{State: FlowBlind}
 	}
-	if lost, ok := ps.lostRequest(hops); ok {
+	if lost, ok := t.lostRequest(); ok {
 		return lost
 	}
+	last := hops[len(hops)-1]
 	switch {
-	case ps.replies(first, b) > 0, last.Node != b.Node || last.Kind != HopTap:
+	case t.replies(first) > 0, last.Node != b.Node || last.Kind != HopTap:
 		return Flow{State: FlowBlind}
-	case ps.replies(last, b) == 0:
-		return Flow{State: FlowLost, Lost: ps.requests(last), Edge: Edge{last, b.Hops[len(b.Hops)-1], Request}}
+	case t.replies(last) == 0:
+		return Flow{State: FlowLost, Lost: t.requests(last), Edge: Edge{last, b.Hops[len(b.Hops)-1], Request}}
 	}
-	return ps.lostReply(hops, b)
+	return t.lostReply()
+}
+
+// granted and offered are the replies that give a guest its address, and those
+// that only announce one.
+var (
+	granted = map[Exchange]string{capture.DHCP: "Ack", capture.DHCPv6: "Reply", capture.RA: "RouterAdvertisement"}
+	offered = map[Exchange]string{capture.DHCP: "Offer", capture.DHCPv6: "Advertise"}
+)
+
+// A trace is one exchange with one server, at the hops that were observed.
+type trace struct {
+	ps       *Packets
+	path     *Path
+	branch   Branch
+	exchange Exchange
+	hops     []Hop
 }
 
 // observed returns the hops at which a capture ran.
@@ -98,55 +119,73 @@ func (ps *Packets) observed(flow []Hop) []Hop {
 	})
 }
 
+// unasked follows advertisements that come of themselves.
+func (t trace) unasked(atGuest bool) Flow {
+	switch {
+	case slices.ContainsFunc(t.hops, func(h Hop) bool { return t.replies(h) > 0 }):
+		return t.lostReply()
+	case atGuest:
+		return Flow{State: FlowSilent}
+	}
+	return Flow{State: FlowBlind}
+}
+
 // lostRequest finds the first edge that requests go onto and do not leave.
-func (ps *Packets) lostRequest(hops []Hop) (Flow, bool) {
-	for i := 1; i < len(hops); i++ {
-		if ps.requests(hops[i]) == 0 {
-			return Flow{State: FlowLost, Lost: ps.requests(hops[i-1]), Edge: Edge{hops[i-1], hops[i], Request}}, true
+func (t trace) lostRequest() (Flow, bool) {
+	for i := 1; i < len(t.hops); i++ {
+		if t.requests(t.hops[i]) == 0 {
+			return Flow{State: FlowLost, Lost: t.requests(t.hops[i-1]), Edge: Edge{t.hops[i-1], t.hops[i], Request}}, true
 		}
 	}
 	return Flow{}, false
 }
 
-// lostReply finds the edge, on the way back, that b's replies go onto and do
-// not leave.
-func (ps *Packets) lostReply(hops []Hop, b Branch) Flow {
-	for i := len(hops) - 1; i > 0; i-- {
-		if ps.replies(hops[i-1], b) == 0 {
-			return Flow{State: FlowLost, Lost: ps.replies(hops[i], b), Edge: Edge{hops[i], hops[i-1], Reply}}
+// lostReply finds the edge, on the way back, that replies go onto and do not
+// leave.
+func (t trace) lostReply() Flow {
+	for i := len(t.hops) - 1; i > 0; i-- {
+		if t.replies(t.hops[i]) > 0 && t.replies(t.hops[i-1]) == 0 {
+			return Flow{State: FlowLost, Lost: t.replies(t.hops[i]), Edge: Edge{t.hops[i], t.hops[i-1], Reply}}
 		}
 	}
 	return Flow{State: FlowBlind}
 }
 
-const broadcast = "ff:ff:ff:ff:ff:ff"
+// Broadcast is the link address that a DISCOVER goes to.
+const Broadcast = "ff:ff:ff:ff:ff:ff"
 
-// requests counts the broadcast requests seen at h.
-func (ps *Packets) requests(h Hop) int {
+// requests counts the requests seen at h that go to every server.
+func (t trace) requests(h Hop) int {
 	n := 0
-	for _, f := range ps.Seen[h].Frames {
-		if !f.Reply && f.DstMAC == broadcast {
+	for _, f := range t.ps.Seen[h].Frames {
+		if f.Exchange == t.exchange && toAll(f) {
 			n++
 		}
 	}
 	return n
 }
 
-// replies counts the frames of b's server seen at h.
-func (ps *Packets) replies(h Hop, b Branch) int {
+// toAll reports whether f is a request to every server of the segment.
+func toAll(f capture.Frame) bool {
+	return !f.Reply && (f.DstMAC == Broadcast || f.Exchange.V6())
+}
+
+// replies counts the frames of the branch's server seen at h.
+func (t trace) replies(h Hop) int {
 	n := 0
-	for _, f := range ps.Seen[h].Frames {
-		if f.Reply && fromServer(f, b) {
+	for _, f := range t.ps.Seen[h].Frames {
+		if f.Exchange == t.exchange && f.Reply && fromServer(f, t.branch) {
 			n++
 		}
 	}
 	return n
 }
 
-// saw reports whether a frame of b's server of that DHCP type was seen at h.
-func (ps *Packets) saw(h Hop, b Branch, kind string) bool {
-	return slices.ContainsFunc(ps.Seen[h].Frames, func(f capture.Frame) bool {
-		return f.Reply && f.Type == kind && fromServer(f, b)
+// saw reports whether a frame of the branch's server of that type was seen at
+// h.
+func (t trace) saw(h Hop, kind string) bool {
+	return slices.ContainsFunc(t.ps.Seen[h].Frames, func(f capture.Frame) bool {
+		return f.Exchange == t.exchange && f.Reply && f.Type == kind && fromServer(f, t.branch)
 	})
 }
 
@@ -174,9 +213,19 @@ func (ps *Packets) Count(h Hop) (requests, replies int) {
 	return requests, replies
 }
 
-// Acknowledged reports whether the guest's tap saw a lease being granted.
+// Acknowledged reports whether the guest's tap saw its address being granted by
+// every exchange it needs.
 func (ps *Packets) Acknowledged(p *Path) bool {
-	return slices.ContainsFunc(ps.Seen[p.Guest[0]].Frames, func(f capture.Frame) bool { return f.Type == "Ack" })
+	tap, ok := p.Tap()
+	if !ok {
+		return false
+	}
+	for _, e := range p.Exchanges() {
+		if !slices.ContainsFunc(ps.Seen[tap].Frames, func(f capture.Frame) bool { return f.Exchange == e && f.Reply && f.Type == granted[e] }) {
+			return false
+		}
+	}
+	return true
 }
 
 // Lines returns the frames seen at h as text, at most limit of them.

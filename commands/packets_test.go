@@ -59,7 +59,7 @@ func TestTraceTruthTable(t *testing.T) {
 			t.Parallel()
 			p := webPath(t, "controller01")
 			at := placed(p)
-			got := c.row.packets(p).Trace(p, p.Branches[0])
+			got := c.row.packets(p).Trace(p, p.Branches[0], capture.DHCP)
 			want := Flow{State: c.state, Lost: c.lost}
 			if c.state == FlowLost {
 				want.Edge = Edge{at[c.from], at[c.to], c.direction}
@@ -103,7 +103,7 @@ func TestTraceOverUnseenHops(t *testing.T) {
 			for _, place := range c.unseen {
 				ps.Seen[at[place]] = notSeenAt(at[place])
 			}
-			got := ps.Trace(p, p.Branches[0])
+			got := ps.Trace(p, p.Branches[0], capture.DHCP)
 			var edge Edge
 			if c.state == FlowLost {
 				edge = Edge{at[c.from], at[c.to], c.direction}
@@ -123,12 +123,12 @@ func TestTraceTellsServersApart(t *testing.T) {
 	for _, h := range capturable(p) {
 		ps.Seen[h] = sees(2, 2, serverOf["controller01"])
 	}
-	if got := ps.Trace(p, p.Branches[0]); got.State != FlowDelivered {
+	if got := ps.Trace(p, p.Branches[0], capture.DHCP); got.State != FlowDelivered {
 		t.Errorf("controller01: %+v", got)
 	}
 	b := p.Branches[1]
 	want := Edge{b.Hops[3], b.Hops[5], Request}
-	if got := ps.Trace(p, b); got.State != FlowLost || got.Edge != want {
+	if got := ps.Trace(p, b, capture.DHCP); got.State != FlowLost || got.Edge != want {
 		t.Errorf("controller02: %+v, want lost on %+v", got, want)
 	}
 }
@@ -142,9 +142,9 @@ func TestTraceIgnoresUnicast(t *testing.T) {
 	for _, h := range capturable(p) {
 		ps.Seen[h] = HopFrames{}
 	}
-	renewal := capture.Frame{At: firstFrame, SrcMAC: guestMAC, DstMAC: serverOf["controller01"].MAC, Type: "Request"}
+	renewal := capture.Frame{Exchange: capture.DHCP, At: firstFrame, SrcMAC: guestMAC, DstMAC: serverOf["controller01"].MAC, Type: "Request"}
 	ps.Seen[p.Guest[0]] = HopFrames{Frames: []capture.Frame{renewal}}
-	if got := ps.Trace(p, p.Branches[1]); got.State == FlowLost {
+	if got := ps.Trace(p, p.Branches[1], capture.DHCP); got.State == FlowLost {
 		t.Errorf("controller02: %+v", got)
 	}
 }
@@ -163,7 +163,7 @@ func TestTraceOfALocalServer(t *testing.T) {
 		flow[0]: sees(2, 0, b.Port), flow[1]: sees(2, 0, b.Port), flow[2]: {},
 		p.Guest[2]: {}, p.Guest[3]: {}, // silent wire: no loss
 	}}
-	if got, want := ps.Trace(p, b), (Flow{State: FlowLost, Lost: 2, Edge: Edge{flow[1], flow[2], Request}}); got != want {
+	if got, want := ps.Trace(p, b, capture.DHCP), (Flow{State: FlowLost, Lost: 2, Edge: Edge{flow[1], flow[2], Request}}); got != want {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 }

@@ -1,6 +1,9 @@
 package commands
 
 import (
+	"slices"
+
+	"whybot/commands/capture"
 	"whybot/runners"
 )
 
@@ -30,10 +33,16 @@ func (h Hop) String() string { return h.Node + "/" + h.Device }
 // namespace (its tap shows the same frames) and not in a process.
 func (h Hop) Captured() bool { return h.Kind != HopNetns && h.Kind != HopServer }
 
-// A Branch is the part of a path that belongs to one DHCP server.
+// An Exchange is a way in which a guest gets its address.
+type Exchange = capture.Exchange
+
+// A Branch is the part of a path that belongs to one server: a dnsmasq of the
+// network, or a router that advertises.
 type Branch struct {
 	Node string
-	// Port is the DHCP port the server answers on.
+	// Exchanges are what the guest needs of this server.
+	Exchanges []Exchange
+	// Port is the port the server answers on.
 	Port runners.Port
 	// Agent is the DHCP agent that runs it, when the API shows agents.
 	Agent runners.Maybe[runners.Agent]
@@ -47,12 +56,36 @@ type Branch struct {
 // A Path is every hop between a guest's port and the DHCP servers of its
 // network, in the order a request takes.
 type Path struct {
-	Node string // the guest's node
-	// Guest runs from the guest's tap to the wire.
+	Node string // the guest's node; empty when it is on none, or on one that is not known
+	// Guest runs from the guest's tap to the wire; empty without a node.
 	Guest    []Hop
 	Branches []Branch
 	// Gaps are hops that could not be named, and why.
 	Gaps []Blind
+}
+
+// Tap returns the guest's tap, and false when the guest is on no known node.
+func (p *Path) Tap() (Hop, bool) {
+	if len(p.Guest) == 0 {
+		return Hop{}, false
+	}
+	return p.Guest[0], true
+}
+
+// Exchanges returns what the guest needs of the path's servers, each once.
+func (p *Path) Exchanges() []Exchange {
+	var all []Exchange
+	for _, e := range []Exchange{capture.DHCP, capture.DHCPv6, capture.RA} {
+		if slices.ContainsFunc(p.Branches, func(b Branch) bool { return slices.Contains(b.Exchanges, e) }) {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// Of returns the branches whose server the exchange e is with.
+func (p *Path) Of(e Exchange) []Branch {
+	return slices.DeleteFunc(slices.Clone(p.Branches), func(b Branch) bool { return !slices.Contains(b.Exchanges, e) })
 }
 
 // A Direction is the way of a frame: from the guest, or to it.
@@ -87,9 +120,13 @@ func (p *Path) Flow(b Branch) []Hop {
 
 // Hops returns every hop once: the guest's, then each branch's.
 func (p *Path) Hops() []Hop {
-	hops := append([]Hop(nil), p.Guest...)
+	hops := slices.Clone(p.Guest)
 	for _, b := range p.Branches {
-		hops = append(hops, b.Hops...)
+		for _, h := range b.Hops {
+			if !slices.Contains(hops, h) { // two servers on a node share its bridge
+				hops = append(hops, h)
+			}
+		}
 	}
 	return hops
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"whybot/commands/capture"
 	"whybot/runners"
 )
 
@@ -38,14 +39,20 @@ func head(id string) string { return id[:min(len(id), 11)] }
 
 // BuildPath names every hop between the guest's port and the DHCP servers of
 // its network from what Neutron says. What Neutron hides or does not know
-// becomes a gap with a reason, never a guess. It returns an *Error when the
-// guest's own node is not known or the back end is another one.
+// becomes a gap with a reason, never a guess; a guest on no known node has a
+// path without hops. It returns an *Error when the back end is another one.
 func BuildPath(s runners.Server, a runners.Attachment) (*Path, error) {
-	nodeName, err := guestNode(s, a.Port)
-	if err != nil {
-		return nil, err
+	if vif, ok := a.Port.VIFType.Get(); ok && !slices.Contains(followed, vif) {
+		return nil, &Error{
+			Code: CodeInvalid, Public: fmt.Sprintf("Port %s is bound as %q; this version follows linuxbridge networks only.", a.Port.ID, vif),
+		}
 	}
+	nodeName, gap := guestNode(s, a.Port)
 	p := &Path{Node: nodeName}
+	if nodeName == "" {
+		p.Gaps = append(p.Gaps, gap)
+		return p, nil
+	}
 	tap := Hop{nodeName, TapName(a.Port.ID), HopTap}
 	bridge := Hop{nodeName, bridgeOf(nodeName, a), HopBridge}
 	wire := p.wireHops(nodeName, a)
@@ -57,28 +64,23 @@ func BuildPath(s runners.Server, a runners.Attachment) (*Path, error) {
 	return p, nil
 }
 
-func guestNode(s runners.Server, port runners.Port) (string, error) {
-	if vif, ok := port.VIFType.Get(); ok && vif != "bridge" && vif != "tap" && vif != "unbound" && vif != "binding_failed" && vif != "" {
-		return "", &Error{
-			Code: CodeInvalid, Public: fmt.Sprintf("Port %s is bound as %q; this version follows linuxbridge networks only.", port.ID, vif),
-		}
-	}
+// followed are the ways a port may be bound on a linuxbridge node, those in
+// which it is bound to nothing included.
+var followed = []string{"bridge", "tap", "unbound", "binding_failed", ""}
+
+// guestNode returns the node of the guest, or why there is none.
+func guestNode(s runners.Server, port runners.Port) (string, Blind) {
 	if host, ok := port.HostID.Get(); ok && host != "" {
-		return host, nil
+		return host, Blind{}
 	}
 	if host, ok := s.Host.Get(); ok && host != "" {
-		return host, nil
+		return host, Blind{}
 	}
+	gap := Blind{What: "the node of " + s.Name, Why: fmt.Sprintf("Nova has put it on none (status %s)", s.Status)}
 	if why := port.HostID.Why(); why != "" {
-		return "", &Error{
-			Code: CodeOutside, Public: "OpenStack does not show on which node " + s.Name + " runs.",
-			Hint: "The account whybot uses " + why + ".",
-		}
+		gap.Why = why
 	}
-	return "", &Error{
-		Code: CodeMissing, Public: fmt.Sprintf("%s is on no node (status %s), so nothing can be followed.", s.Name, s.Status),
-		Hint: "Look at the server's fault in Nova first.",
-	}
+	return "", gap
 }
 
 // wireHops returns the hops between the bridge and the wire on node, and
@@ -150,7 +152,7 @@ func (p *Path) addBranch(a runners.Attachment, port runners.Port) {
 		p.Gaps = append(p.Gaps, Blind{"", "the node of DHCP port " + port.ID, cmp.Or(port.HostID.Why(), "the port is bound to no host")})
 		return
 	}
-	b := Branch{Node: nodeName, Port: port, Agent: agentOn(nodeName, a), Local: nodeName == p.Node}
+	b := Branch{Node: nodeName, Exchanges: spoken(a, port), Port: port, Agent: agentOn(nodeName, a), Local: nodeName == p.Node}
 	if !b.Local {
 		wire := p.wireHops(nodeName, a)
 		slices.Reverse(wire)
@@ -163,6 +165,17 @@ func (p *Path) addBranch(a runners.Attachment, port runners.Port) {
 		Hop{nodeName, "dnsmasq", HopServer},
 	)
 	p.Branches = append(p.Branches, b)
+}
+
+// spoken returns what the guest needs of the server on a DHCP port: DHCP for
+// IPv4, and DHCPv6 where a subnet of the guest's is served that way. A port
+// without an address yet is taken to be meant for IPv4.
+func spoken(a runners.Attachment, _ runners.Port) []Exchange {
+	var all []Exchange
+	if len(a.Served(4)) > 0 || len(a.OwnSubnets()) == 0 {
+		all = append(all, capture.DHCP)
+	}
+	return all
 }
 
 func agentOn(nodeName string, a runners.Attachment) runners.Maybe[runners.Agent] {

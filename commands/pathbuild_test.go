@@ -149,28 +149,45 @@ func told(p *Path) string {
 
 func TestBuildPathRefuses(t *testing.T) {
 	t.Parallel()
+	s, a := webServer(), webPort("controller01")
+	a.Port.VIFType = runners.Known("ovs")
+	_, err := BuildPath(s, a)
+	var e *Error
+	if !errors.As(err, &e) || e.Code != CodeInvalid || !strings.Contains(e.Error(), `"ovs"`) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// A guest on no known node has a path without hops that says why, and a verdict
+// that claims nothing.
+func TestBuildPathOfNoNode(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		change func(s *runners.Server, a *runners.Attachment)
-		code   Code
-		text   string
+		why    string
 	}{
-		{"another back end", func(_ *runners.Server, a *runners.Attachment) { a.Port.VIFType = runners.Known("ovs") }, CodeInvalid, `"ovs"`},
 		{"node hidden", func(s *runners.Server, a *runners.Attachment) {
 			s.Host, a.Port.HostID = runners.NotKnown[string]("may not see it"), runners.NotKnown[string]("may not see it")
-		}, CodeOutside, "may not see it"},
+		}, "may not see it"},
 		{"on no node", func(s *runners.Server, a *runners.Attachment) {
 			s.Host, s.Status, a.Port.HostID, a.Port.VIFType = runners.Known(""), "ERROR", runners.Known(""), runners.Known("unbound")
-		}, CodeMissing, "status ERROR"},
+		}, "status ERROR"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s, a := webServer(), webPort("controller01")
 			c.change(&s, &a)
-			_, err := BuildPath(s, a)
-			var e *Error
-			if !errors.As(err, &e) || e.Code != c.code || !strings.Contains(e.Error(), c.text) {
-				t.Errorf("err = %v", err)
+			p, err := BuildPath(s, a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(p.Hops()) != 0 || len(p.Gaps) != 1 || !strings.Contains(p.Gaps[0].Why, c.why) {
+				t.Errorf("hops %v, gaps %v", p.Hops(), p.Gaps)
+			}
+			v, _, _ := judge(newPass(Question{Kind: KindDHCP}, s, a, p), nil, p.Gaps)
+			if v.State != Unclear || !strings.Contains(v.Summary, c.why) {
+				t.Errorf("verdict %s: %s", v.State, v.Summary)
 			}
 		})
 	}

@@ -21,7 +21,7 @@ func (e *Engine) propose(inc Incident, pass *Pass, a *Answer) []Proposal {
 	var all []Proposal
 	for i := range a.Findings {
 		f := &a.Findings[i]
-		if f.State != Proven {
+		if f.State != Proven || f.Aside && f.Cause != a.Verdict.Cause {
 			continue
 		}
 		for _, s := range f.Fixes {

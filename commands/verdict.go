@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -34,6 +35,14 @@ type Finding struct {
 	// Branch is the node of the DHCP server whose branch it cuts; empty when
 	// it cuts the guest's own part and so every branch.
 	Branch string
+	// Exchange is the only one it concerns; empty when it stops all of them.
+	Exchange Exchange
+	// Causes are the catalogue ids of findings that follow from this one, on
+	// its node, or anywhere when it has none: a dead agent is why a tap is in
+	// no bridge. Such a finding is named by this one.
+	Causes []string
+	// Aside says that it is wrong and does not stop the guest's packets.
+	Aside bool
 	// Summary is one line to act on: the thing, the number, the limit.
 	Summary string
 	// Missing names the fact that would prove a probable finding.
@@ -57,7 +66,7 @@ type Blind struct {
 
 // A Check is one thing that was looked at and found good.
 type Check struct {
-	Node   string
+	At     Hop    // where; a node without a device for what concerns all of it
 	What   string // "the firewall lets the reply pass brq91e78b9c-cf"
 	Source string // what says so
 }
@@ -118,15 +127,16 @@ type Answer struct {
 }
 
 // GoodByNode returns what was looked at and found good, a line a node, in the
-// order it was looked at.
+// order of the path.
 func (a Answer) GoodByNode() []string {
 	var nodes []string
 	byNode := map[string][]string{}
 	for _, c := range a.Checked {
-		if byNode[c.Node] == nil {
-			nodes = append(nodes, c.Node)
+		n := cmp.Or(c.At.Node, "OpenStack")
+		if byNode[n] == nil {
+			nodes = append(nodes, n)
 		}
-		byNode[c.Node] = append(byNode[c.Node], c.What)
+		byNode[n] = append(byNode[n], c.What)
 	}
 	lines := make([]string, 0, len(nodes))
 	for _, n := range nodes {

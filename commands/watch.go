@@ -298,7 +298,7 @@ func (w *watch) fill(ps *Packets) {
 		}
 		ps.Seen[h] = s
 	}
-	tap := w.x.pass.Path.Guest[0]
+	tap, _ := w.x.pass.Path.Tap()
 	ps.TapBefore, ps.TapAfter = linkOf(ps.Before[tap.Node], tap), linkOf(ps.After[tap.Node], tap)
 }
 

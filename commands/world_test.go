@@ -77,15 +77,14 @@ var firstFrame = time.Unix(1_795_000_000, 0)
 func sees(requests, replies int, server runners.Port) HopFrames {
 	var s HopFrames
 	for i := range requests {
-		s.Frames = append(s.Frames, capture.Frame{At: firstFrame.Add(time.Duration(i) * time.Second), SrcMAC: guestMAC, DstMAC: broadcast, Type: "Discover"})
+		s.Frames = append(s.Frames, capture.Frame{Exchange: capture.DHCP, At: firstFrame.Add(time.Duration(i) * time.Second), SrcMAC: guestMAC, DstMAC: Broadcast, Type: "Discover"})
 	}
 	for i := range replies {
 		s.Frames = append(s.Frames, capture.Frame{
-			At: firstFrame.Add(time.Duration(i)*time.Second + time.Millisecond), SrcMAC: server.MAC, DstMAC: guestMAC, Reply: true, Type: "Ack",
+			Exchange: capture.DHCP, At: firstFrame.Add(time.Duration(i)*time.Second + time.Millisecond), SrcMAC: server.MAC, DstMAC: guestMAC, Reply: true, Type: "Ack",
 			Src: netip.MustParseAddr(server.FixedIPs[0].Address),
 		})
 	}
-	s.all = s.Frames
 	s.all = s.Frames
 	return s
 }

@@ -1,6 +1,9 @@
 package runners
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Server is a Nova instance.
 type Server struct {
@@ -30,6 +33,9 @@ type Port struct {
 	PortSecurity        Maybe[bool]
 	HostID              Maybe[string] // binding:host_id
 	VIFType             Maybe[string] // binding:vif_type: "bridge", "ovs", "binding_failed", "unbound"
+	// MigratingTo is the host that a live migration moves the port to
+	// (binding:profile migrating_to); known and empty when there is none.
+	MigratingTo Maybe[string]
 }
 
 // A FixedIP is one address of a port.
@@ -51,7 +57,18 @@ type Subnet struct {
 	IPVersion           int
 	DHCP                bool
 	GatewayIP           string
+	// AddressMode and RAMode are ipv6_address_mode and ipv6_ra_mode: "slaac",
+	// "dhcpv6-stateless", "dhcpv6-stateful", or empty. An empty RAMode leaves
+	// router advertisements to a router that is not Neutron's.
+	AddressMode, RAMode string
+	Pools               []Pool
 }
+
+// A Pool is a range of addresses that a subnet gives out, both ends included.
+type Pool struct{ Start, End string }
+
+// An AddressUse says how many of a subnet's pool addresses are taken.
+type AddressUse struct{ Used, Total uint64 }
 
 // An Agent is a Neutron agent.
 type Agent struct {
@@ -78,4 +95,30 @@ type Attachment struct {
 	DHCPAgents Maybe[[]Agent]
 	// L2Agents are the L2 agents of every host on the path, by host name.
 	L2Agents Maybe[map[string]Agent]
+	// Agents are all of Neutron's agents, of every kind and host.
+	Agents Maybe[[]Agent]
+	// RouterPorts are the network's ports with device_owner
+	// network:router_interface (or its distributed and HA kinds).
+	RouterPorts []Port
+	// Use is how full the network's subnets are, by subnet id.
+	Use Maybe[map[string]AddressUse]
+}
+
+// Served returns the subnets of ip version version that the port has an
+// address in and that DHCP serves.
+func (a Attachment) Served(version int) []Subnet {
+	var served []Subnet
+	for _, s := range a.OwnSubnets() {
+		if s.DHCP && s.IPVersion == version {
+			served = append(served, s)
+		}
+	}
+	return served
+}
+
+// OwnSubnets returns the subnets that the port has an address in, each once.
+func (a Attachment) OwnSubnets() []Subnet {
+	return slices.DeleteFunc(slices.Clone(a.Subnets), func(s Subnet) bool {
+		return !slices.ContainsFunc(a.Port.FixedIPs, func(ip FixedIP) bool { return ip.SubnetID == s.ID })
+	})
 }

@@ -16,8 +16,23 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// A Frame is one DHCPv4 frame seen at one hop.
+// An Exchange is a way in which a guest gets its address.
+type Exchange string
+
+// Exchanges. A router advertisement is the reply of RA; a guest that listens to
+// the periodic ones sends no request.
+const (
+	DHCP   Exchange = "DHCP"                 // DISCOVER, OFFER, REQUEST, ACK
+	DHCPv6 Exchange = "DHCPv6"               // SOLICIT, ADVERTISE, REQUEST, REPLY
+	RA     Exchange = "router advertisement" // router solicitation and advertisement
+)
+
+// V6 reports whether the exchange gives IPv6 addresses.
+func (e Exchange) V6() bool { return e == DHCPv6 || e == RA }
+
+// A Frame is one frame of an exchange seen at one hop.
 type Frame struct {
+	Exchange       Exchange
 	At             time.Time // by the clock of the node that captured it
 	SrcMAC, DstMAC string
 	VLAN           int // 0 for untagged
@@ -93,7 +108,7 @@ func decode(data []byte, at time.Time, link layers.LinkType) (Frame, bool) {
 		return Frame{}, false
 	}
 	f := Frame{
-		At: at, XID: d.Xid, Client: d.ClientHWAddr.String(), Reply: d.Operation == layers.DHCPOpReply,
+		Exchange: DHCP, At: at, XID: d.Xid, Client: d.ClientHWAddr.String(), Reply: d.Operation == layers.DHCPOpReply,
 		Type: messageType(d),
 	}
 	f.Yours, _ = netip.AddrFromSlice(d.YourClientIP.To4())

@@ -1,6 +1,7 @@
 package commandstest
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -21,7 +22,11 @@ func Lines(a commands.Answer) []string {
 		out = append(out, "missing: "+a.Verdict.Missing)
 	}
 	for _, f := range a.Findings {
-		out = append(out, fmt.Sprintf("finding: %s %s on %s", f.Cause, f.State, f.Node))
+		line := fmt.Sprintf("finding: %s %s on %s", f.Cause, f.State, cmp.Or(f.Node, "OpenStack"))
+		if f.Aside {
+			line += " (aside)"
+		}
+		out = append(out, line)
 	}
 	for _, p := range a.Fixes {
 		out = append(out, "fix: "+p.Fix)

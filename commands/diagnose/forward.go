@@ -117,7 +117,7 @@ func look(p *commands.Pass, c commands.Crossing) (*obstacle, error) {
 		if r.Bypassed != "" {
 			why = r.Bypassed
 		}
-		p.Good(c.Bridge.Node, fmt.Sprintf("the firewall lets the %s pass %s", c.Direction, c.Bridge.Device), why)
+		p.Good(c.Bridge, fmt.Sprintf("the firewall lets the %s pass %s", c.Direction, c.Bridge.Device), why)
 		return nil, nil
 	}
 	// Undecided: only the counters can say that one of the possible endings is
@@ -177,7 +177,7 @@ func (o obstacle) flow() commands.Flow {
 	if o.p.Packets == nil {
 		return commands.Flow{State: commands.FlowBlind}
 	}
-	return o.p.Packets.Trace(o.p.Path, o.crossing.Branch)
+	return o.p.Packets.Trace(o.p.Path, o.crossing.Branch, o.crossing.Exchange)
 }
 
 // lostHere reports whether frames end on the edge this firewall guards. The

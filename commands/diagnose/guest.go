@@ -21,7 +21,10 @@ only: it may be between two tries. One that answers has no reason to ask.`,
 	Explains: []commands.Kind{commands.KindDHCP},
 	Probes:   linkProbes,
 	Run: func(_ context.Context, p *commands.Pass) error {
-		tap := p.Path.Guest[0]
+		tap, ok := p.Path.Tap()
+		if !ok {
+			return nil
+		}
 		links, err := p.Links(tap.Node)
 		if err != nil {
 			return err
@@ -55,7 +58,7 @@ func silence(p *commands.Pass, tap commands.Hop) error {
 	}
 	requests, _ := p.Packets.Count(tap)
 	if requests > 0 {
-		p.Good(tap.Node, fmt.Sprintf("the guest asks: %d requests at its tap", requests), "tcpdump on "+tap.Device)
+		p.Good(tap, fmt.Sprintf("the guest asks: %d requests at its tap", requests), "tcpdump on "+tap.Device)
 		return nil
 	}
 	switch p.Packets.Holder {

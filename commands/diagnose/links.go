@@ -28,7 +28,7 @@ exist at all is another matter (the guest is not plugged on this node).`,
 				return absent(h)
 			}
 			if l.Master == bridge.Device {
-				p.Good(h.Node, fmt.Sprintf("%s is in %s", h.Device, bridge.Device), "ip -d link")
+				p.Good(h, fmt.Sprintf("%s is in %s", h.Device, bridge.Device), "ip -d link")
 				return nil
 			}
 			p.Report(outOfBridge(p, h, bridge, branch, l))
@@ -58,7 +58,7 @@ nothing is said.`,
 			case l.Master != bridge.Device:
 				p.Report(outOfBridge(p, h, bridge, branch, l))
 			default:
-				p.Good(h.Node, fmt.Sprintf("%s is in %s", h.Device, bridge.Device), "ip -d link")
+				p.Good(h, fmt.Sprintf("%s is in %s", h.Device, bridge.Device), "ip -d link")
 			}
 			return nil
 		}
@@ -118,7 +118,7 @@ func linkState(p *commands.Pass, h commands.Hop, branch string, links node.Links
 		return nil
 	default:
 		if !guests {
-			p.Good(h.Node, h.Device+" is up", "ip -d link")
+			p.Good(h, h.Device+" is up", "ip -d link")
 		}
 		return nil
 	}

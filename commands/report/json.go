@@ -65,7 +65,8 @@ type fixJSON struct {
 }
 
 type checkJSON struct {
-	Node   string `json:"node"`
+	Node   string `json:"node,omitempty"`
+	Device string `json:"device,omitempty"`
 	What   string `json:"what"`
 	Source string `json:"source"`
 }
@@ -90,7 +91,7 @@ func AnswerJSON(w io.Writer, a commands.Answer) error {
 		out.Fixes = append(out.Fixes, proposalJSON(p))
 	}
 	for _, c := range a.Checked {
-		out.Checked = append(out.Checked, checkJSON(c))
+		out.Checked = append(out.Checked, checkJSON{Node: c.At.Node, Device: c.At.Device, What: c.What, Source: c.Source})
 	}
 	out.Unknown = append(out.Unknown, a.Unknown...)
 	out.Notes = append(out.Notes, a.Notes...)

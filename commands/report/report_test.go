@@ -77,9 +77,9 @@ func sample() commands.Answer {
 		Fixes:   []commands.Proposal{proposal()},
 		Unknown: []commands.Blind{{What: "packets at controller01/brq91e78b9c-cf", Why: "tcpdump is not installed"}},
 		Checked: []commands.Check{
-			{Node: "compute01", What: "the firewall lets the request pass", Source: "iptables-save"},
-			{Node: "compute01", What: "the tap is up", Source: "ip link"},
-			{Node: "controller01", What: "dnsmasq runs", Source: "ps"},
+			{At: commands.Hop{Node: "compute01"}, What: "the firewall lets the request pass", Source: "iptables-save"},
+			{At: commands.Hop{Node: "compute01"}, What: "the tap is up", Source: "ip link"},
+			{At: commands.Hop{Node: "controller01"}, What: "dnsmasq runs", Source: "ps"},
 		},
 		Notes: []string{"Neutron counts the DHCP agent on controller02 as dead."},
 	}
