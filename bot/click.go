@@ -123,6 +123,16 @@ func (b *Bot) change(ctx context.Context, c click, p commands.Proposal, inc comm
 		b.out.whisper(ctx, c.from, simple(fmt.Sprintf("Your approval counts: %d of %d people have agreed.", len(now.Approved), now.Approvals)))
 	case commands.CodeOf(err) != commands.CodeGone || err == nil:
 		b.reply(ctx, inc.Thread, outcomeLine(inc, outcome))
+		b.showNext(ctx, inc.Thread, outcome.Proof)
+	}
+}
+
+// showNext posts the evidence of the next fault, when another one was found
+// behind the one that a fix was for.
+func (b *Bot) showNext(ctx context.Context, thread commands.Thread, proof *commands.Answer) {
+	if proof != nil && len(proof.Findings) > 0 && proof.Verdict.State != commands.Healthy {
+		b.facts.keep(proof.Incident, *proof)
+		b.postEvidence(ctx, thread, *proof)
 	}
 }
 

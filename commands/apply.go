@@ -362,12 +362,7 @@ func (e *Engine) prove(ctx context.Context, p Proposal, progress func(Progress))
 		return Outcome{Proposal: e.settle(ctx, p, Applied, EventNote, "Applied; asking again failed: "+Public(err))}
 	}
 	v := proof.Verdict
-	if _, err := e.o.Memory.ChangeIncident(context.WithoutCancel(ctx), p.Incident, func(inc *Incident) ([]Event, error) {
-		inc.Verdict = &v
-		return e.answerEvents(proof, pass), nil
-	}); err != nil {
-		e.o.Log.Error("proof not stored", slog.String("proposal", p.ID), slog.Any("error", err))
-	}
+	e.offerNext(ctx, incs[0], p, pass, &proof)
 	switch {
 	case v.State == Healthy && p.Held && !proof.Served:
 		p = e.settle(ctx, p, Applied, EventNote, "Applied, but not proven: the guest held its address before and did not ask since. Renew its lease, then ask again.")
@@ -379,6 +374,45 @@ func (e *Engine) prove(ctx context.Context, p Proposal, progress func(Progress))
 		p = e.settle(ctx, p, Applied, EventNote, "Applied. This edge is no longer the first to lose frames, but the guest is not served yet: "+v.Summary)
 	}
 	return Outcome{Proposal: p, Proof: &proof}
+}
+
+// offerNext stores what asking again after p came to: faults stack, so it
+// offers the fixes of the next one, and takes back what was offered for the one
+// that p was for.
+func (e *Engine) offerNext(ctx context.Context, inc Incident, p Proposal, pass *Pass, proof *Answer) {
+	offered := slices.DeleteFunc(e.propose(inc, pass, proof), func(q Proposal) bool { return q.Hash == p.Hash })
+	proof.Fixes = offered
+	if err := e.record(ctx, inc, *proof, pass); err != nil {
+		e.o.Log.Error("proof not stored", slog.String("proposal", p.ID), slog.Any("error", err))
+		proof.Fixes = nil
+		return
+	}
+	open, err := e.o.Memory.ListProposals(context.WithoutCancel(ctx), ProposalQuery{Incident: inc.ID, State: Proposed})
+	if err != nil {
+		e.o.Log.Error("older proposals not read", slog.String("incident", inc.ID), slog.Any("error", err))
+		return
+	}
+	for _, q := range open {
+		isNew := slices.ContainsFunc(offered, func(n Proposal) bool { return n.ID == q.ID })
+		if isNew || q.Persistent && q.Cause == p.Cause {
+			continue // making a cure last is a decision of its own
+		}
+		e.supersede(ctx, q, p)
+	}
+}
+
+// supersede takes q off the table because p was applied after it was planned.
+func (e *Engine) supersede(ctx context.Context, q, p Proposal) {
+	_, err := e.o.Memory.ChangeProposal(context.WithoutCancel(ctx), q.ID, func(q *Proposal) ([]Event, error) {
+		if q.State != Proposed {
+			return nil, gone(*q)
+		}
+		q.State, q.Outcome = Expired, "Another fix was applied after this one was planned: "+p.Title+"."
+		return []Event{{Incident: q.Incident, Kind: EventExpired, At: e.o.Now(), Text: q.Title, Refs: map[string]string{"proposal": q.ID, "after": p.ID}}}, nil
+	})
+	if err != nil && CodeOf(err) != CodeGone {
+		e.o.Log.Error("older proposal not taken back", slog.String("proposal", q.ID), slog.Any("error", err))
+	}
 }
 
 func sameEdge(a, b *EdgeJSON) bool {

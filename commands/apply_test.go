@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -114,7 +115,7 @@ func TestApplyOutcomes(t *testing.T) {
 		{"not cured", elsewhere, nil, commands.NotCured, "same fault", commands.Proven, "approved applying applied observed found verdict failed"},
 		{
 			"another fault behind it", mend, func(w *world) { w.cells["other"] = "broken" },
-			commands.Applied, "no longer the first", commands.Proven, "approved applying applied observed found verdict note",
+			commands.Applied, "no longer the first", commands.Proven, "expired note",
 		},
 		{"takes effect at boot", inFile, nil, commands.Verified, "next start", "", "approved applying applied verified"},
 		{"through the cloud", resync, nil, commands.Verified, "Proven", commands.Healthy, "approved applying applied observed verdict verified"},
@@ -142,6 +143,41 @@ func TestApplyOutcomes(t *testing.T) {
 			b.wantState(p.ID, c.want)
 			b.wantEvents(c.events)
 		})
+	}
+}
+
+// Faults stack: once the first is mended, the next is named in the same
+// incident, its fix is on offer, and what was offered besides for the first is
+// not any more, but for what makes its cure last.
+func TestStackedFaultsArePeeled(t *testing.T) {
+	b := newBench(t, mend, mendTwice, inFile)
+	first := b.ask()
+	b.world.set("other", "broken") // hidden behind the first
+	out, err := b.engine.Apply(t.Context(), first.ID, alice, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Proposal.State != commands.Applied || out.Proof.Verdict.Cause != "DHCP-91" {
+		t.Fatalf("came to %q, then %s", out.Proposal.State, out.Proof.Verdict.Cause)
+	}
+	if len(out.Proof.Fixes) != 1 || out.Proof.Fixes[0].Fix != "mend-other" || out.Proof.Fixes[0].Incident != first.Incident {
+		t.Fatalf("offered next: %+v", out.Proof.Fixes)
+	}
+	open, err := b.memory.ListProposals(t.Context(), commands.ProposalQuery{Incident: first.Incident, State: commands.Proposed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, p := range open {
+		names = append(names, p.Fix)
+	}
+	slices.Sort(names)
+	if want := []string{"in-file", "mend-other"}; !slices.Equal(names, want) {
+		t.Errorf("still on offer: %q, want %q", names, want)
+	}
+	out, err = b.engine.Apply(t.Context(), out.Proof.Fixes[0].ID, bob, nil)
+	if err != nil || out.Proposal.State != commands.Verified {
+		t.Errorf("the second came to %q (%v)", out.Proposal.State, err)
 	}
 }
 

@@ -261,6 +261,7 @@ func cellFix(name string, class commands.Class, persistent bool, steps ...comman
 var (
 	mend      = cellFix("mend", commands.F1, false, cellStep("forward", "broken", "fixed"))
 	mendTwice = cellFix("mend-twice", commands.F1, false, cellStep("extra", "off", "on"), cellStep("forward", "broken", "fixed"))
+	mendOther = cellFix("mend-other", commands.F1, false, cellStep("other", "broken", "fixed"))
 	elsewhere = cellFix("elsewhere", commands.F1, false, cellStep("extra", "off", "on"))
 	inFile    = cellFix("in-file", commands.F2, true, cellStep("file", "rule", "#rule"))
 	resync    = cellFix("resync", commands.F2, false, commands.Step{
@@ -273,7 +274,7 @@ var (
 			return nil, &commands.Error{Code: commands.CodeInvalid, Public: "Two rules read alike."}
 		},
 	}
-	allFixes = []*commands.Fix{mend, mendTwice, elsewhere, inFile, resync, unplanned}
+	allFixes = []*commands.Fix{mend, mendTwice, mendOther, elsewhere, inFile, resync, unplanned}
 )
 
 // brokenCell is a diagnosis that proves that a cell is broken.
@@ -342,7 +343,7 @@ func (b *bench) newEngine(fixes ...*commands.Fix) *commands.Engine {
 	e, err := commands.New(commands.Options{
 		Diagnoses: []*commands.Diagnosis{
 			brokenCell("DHCP-90", "forward", guestEdge, fixes...),
-			brokenCell("DHCP-91", "other", laterEdge),
+			brokenCell("DHCP-91", "other", laterEdge, mendOther),
 		},
 		Fixes: allFixes, StepKinds: []*commands.StepKind{cell, kick},
 		Shell: b.world, Sniffer: b.world, Changer: b.world, Cloud: b.world, CloudChanger: b.world, Memory: b.memory,

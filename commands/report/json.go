@@ -132,6 +132,8 @@ type outcomeJSON struct {
 	Outcome string                 `json:"outcome"`
 	Error   string                 `json:"error,omitempty"`
 	Proof   *commands.Verdict      `json:"proof,omitempty"`
+	// Fixes are offered for the next fault, where one was found behind this.
+	Fixes []fixJSON `json:"fixes,omitempty"`
 }
 
 // OutcomeJSON writes what came of a proposal; err is why it was not carried
@@ -147,6 +149,9 @@ func OutcomeJSON(w io.Writer, id string, o commands.Outcome, err error) error {
 	}
 	if o.Proof != nil {
 		out.Proof = &o.Proof.Verdict
+		for _, p := range o.Proof.Fixes {
+			out.Fixes = append(out.Fixes, proposalJSON(p))
+		}
 	}
 	return write(w, out)
 }
