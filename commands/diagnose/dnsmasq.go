@@ -89,7 +89,7 @@ func dnsmasqRuns(p *commands.Pass, b commands.Branch) error {
 	network := p.Port.Network.ID
 	if d, ok := node.Serving(all, network, commands.NetnsDevice(b.Port.ID)); ok {
 		if !d.Stopped {
-			p.Good(commands.Hop{Node: b.Node}, "dnsmasq serves the network", "ps: pid "+d.PID)
+			p.Good(b.Hops[len(b.Hops)-1], "dnsmasq serves the network", "ps: pid "+d.PID)
 			return nil
 		}
 		p.Report(commands.Finding{
@@ -153,7 +153,7 @@ func hostEntry(p *commands.Pass, b commands.Branch) error {
 	have, known := entries[mac]
 	want := addresses(p.Port)
 	if known && slices.ContainsFunc(have, func(a netip.Addr) bool { return slices.Contains(want, a) }) {
-		p.Good(commands.Hop{Node: b.Node}, "dnsmasq knows "+mac, probe.Command())
+		p.Good(b.Hops[len(b.Hops)-1], "dnsmasq knows "+mac, probe.Command())
 		return nil
 	}
 	summary := fmt.Sprintf("The host file of dnsmasq on %s has no entry for %s (it has %d others)", b.Node, mac, len(entries))
