@@ -34,12 +34,14 @@ type Ending struct {
 	Verdict Verdict
 	// Rule decides; nil when a policy does, or when no chain listens at the
 	// hook (then Table is empty too).
-	Rule         *Rule
-	Table, Chain string
-	ByPolicy     bool
+	Rule                 *Rule
+	Family, Table, Chain string
+	ByPolicy             bool
 	// Path holds the jumps that led to Rule, the one in the base chain first;
 	// empty when Rule is in the base chain itself.
 	Path []*Rule
+
+	where string // names the chain for a person
 }
 
 // BaseRule returns the rule of the base chain that led to the ending: the
@@ -54,16 +56,16 @@ func (e Ending) BaseRule() *Rule {
 
 // same says whether two endings come from the same rule or policy.
 func (e Ending) same(o Ending) bool {
-	return e.Verdict == o.Verdict && e.Rule == o.Rule && e.Table == o.Table && e.Chain == o.Chain
+	return e.Verdict == o.Verdict && e.Rule == o.Rule && e.Family == o.Family && e.Table == o.Table && e.Chain == o.Chain
 }
 
 // String names what decides.
 func (e Ending) String() string {
 	switch {
 	case e.Rule != nil:
-		return e.Rule.place() + " (" + e.Rule.brief() + "): " + e.Verdict.String()
+		return e.Rule.place() + " (" + e.Rule.briefly() + "): " + e.Verdict.String()
 	case e.ByPolicy:
-		return e.Table + " " + printable(e.Chain) + " policy: " + e.Verdict.String()
+		return e.where + " policy: " + e.Verdict.String()
 	default:
 		return e.Verdict.String()
 	}
@@ -117,7 +119,21 @@ func (d *Decision) conclude() {
 	d.Ending, d.Blockers = d.Possible[0], nil
 }
 
-// place names a rule for a person: "filter FORWARD rule 3".
+// place names a rule for a person: "filter FORWARD rule 3" of iptables, "inet
+// firewalld filter_FORWARD rule 3" of nft.
 func (r *Rule) place() string {
-	return r.Table + " " + printable(r.Chain) + " rule " + strconv.Itoa(r.Index)
+	return where(r.Family, r.Table, r.Chain, r.Handle) + " rule " + strconv.Itoa(r.Index)
+}
+
+// place names a chain for a person.
+func (c *Chain) place() string { return where(c.Family, c.Table, c.Name, c.Handle) }
+
+// where names a chain. Who reads "filter FORWARD" thinks of iptables and IPv4;
+// every other family is named.
+func where(family, table, chain string, handle uint64) string {
+	name := printable(table) + " " + printable(chain)
+	if family == "" || family == familyIP && handle == 0 {
+		return name
+	}
+	return family + " " + name
 }

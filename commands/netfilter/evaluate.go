@@ -1,6 +1,9 @@
 package netfilter
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Evaluate says what the rules of one hook do to a packet that arrives there.
 //
@@ -13,16 +16,30 @@ func Evaluate(rs *Ruleset, hook Hook, p Packet) Decision { return Traverse(rs, p
 // bridged or routed (PREROUTING, FORWARD, POSTROUTING) or delivered
 // (PREROUTING, INPUT). A DROP or REJECT anywhere decides; ACCEPT ends only the
 // base chain it stands in.
+//
+// It walks the hooks of the IP layer: tables of the packet's IP version and of
+// both. See Layer.Traverse for the bridge's own.
 func Traverse(rs *Ruleset, p Packet, hooks ...Hook) Decision {
+	return LayerIP.Traverse(rs, p, hooks...)
+}
+
+// Traverse walks hooks of one layer.
+func (l Layer) Traverse(rs *Ruleset, p Packet, hooks ...Hook) Decision {
+	return traverse(&walker{rs: rs, layer: l}, p, hooks)
+}
+
+// TraverseDevice walks the chains that are bound to a device, at its Ingress or
+// Egress hook: of netdev tables, and of inet tables with an ingress chain. A
+// frame meets them at every device it goes through, before any other chain and
+// after all of them.
+func TraverseDevice(rs *Ruleset, p Packet, h Hook, device string) Decision {
+	return traverse(&walker{rs: rs, layer: LayerDevice, device: device}, p, []Hook{h})
+}
+
+func traverse(w *walker, p Packet, hooks []Hook) Decision {
 	d := Decision{Hooks: hooks, Packet: p}
-	w := &walker{rs: rs, p: &d.Packet, blocked: map[*Rule]bool{}, silent: true}
-	var changed changes
-	if len(hooks) > 0 {
-		for _, h := range hooks[0].before(w.p) {
-			changed = changed.join(w.hook(h, changed).changed)
-		}
-	}
-	w.silent = false
+	w.p, w.blocked = &d.Packet, map[*Rule]bool{}
+	changed := w.entry(hooks)
 	accepted := []Ending{{Verdict: Accept}}
 	passes := true
 	for _, h := range hooks {
@@ -44,6 +61,28 @@ func Traverse(rs *Ruleset, p Packet, hooks ...Hook) Decision {
 	d.Walk, d.Blockers = w.steps, w.blockers
 	d.conclude()
 	return d
+}
+
+// entry is what rules at the hooks before may have done to the packet.
+func (w *walker) entry(hooks []Hook) changes {
+	if len(hooks) == 0 || w.layer == LayerDevice {
+		return arrival(w.p)
+	}
+	ways := hooks[0].before(w.p)
+	if len(ways) == 0 {
+		return arrival(w.p)
+	}
+	w.silent = true
+	defer func() { w.silent = false }()
+	var entry changes
+	for _, way := range ways {
+		changed := arrival(w.p)
+		for _, h := range way {
+			changed = w.hook(h, changed).changed
+		}
+		entry = entry.join(changed)
+	}
+	return entry
 }
 
 // reported chooses, of the chains that accept a packet one after the other,
@@ -86,6 +125,8 @@ func addEnding(list []Ending, e Ending) []Ending {
 // proportional to the number of rules.
 type walker struct {
 	rs     *Ruleset
+	layer  Layer
+	device string // of LayerDevice
 	p      *Packet
 	silent bool // walk for the changes only
 
@@ -94,13 +135,19 @@ type walker struct {
 	blocked  map[*Rule]bool
 
 	memo   map[memoKey]*outcome
+	walked map[*Chain]int // how many outcomes memo has of a chain
 	active map[*Chain]bool
 }
+
+// maxMarks bounds with how many different marks one chain is walked; beyond
+// that the mark is unknown in it.
+const maxMarks = 16
 
 // A chain's outcome depends on the packet and on what was changed before.
 type memoKey struct {
 	chain *Chain
 	bits  change
+	mark  Fact[uint32]
 }
 
 // An outcome is everything that may come of walking a chain.
@@ -138,8 +185,13 @@ type passed struct {
 
 func (w *walker) hook(h Hook, changed changes) passed {
 	out := passed{passes: true, changed: changed}
-	for _, c := range w.rs.base(h) {
+	translated := false
+	for _, c := range w.rs.calls(w.layer, h, w.device, w.p) {
+		if c.chain.NAT && translated {
+			c.sees, c.why = min(c.sees, Unknown), "another nat chain may have translated the packet before, and then this one is not asked"
+		}
 		o := w.base(c, out.changed)
+		translated = translated || c.chain.NAT && (o.accepted.bits&^out.changed.bits)&(changeDst|changeSrc) != 0
 		var accepted []Ending
 		out.passes = false
 		for _, e := range o.endings {
@@ -164,13 +216,19 @@ func (w *walker) hook(h Hook, changed changes) passed {
 }
 
 // base walks a base chain and applies its policy.
-func (w *walker) base(c *Chain, changed changes) *outcome {
-	w.memo, w.active = map[memoKey]*outcome{}, map[*Chain]bool{}
-	v := &view{p: w.p, hook: c.Hook, untraced: c.Priority <= priorityRaw, changed: changed}
-	accepted := Ending{Verdict: Accept, Table: c.Table, Chain: c.Name, ByPolicy: true}
-	consulted := Yes
+func (w *walker) base(k call, changed changes) *outcome {
+	c := k.chain
+	w.memo, w.walked, w.active = map[memoKey]*outcome{}, map[*Chain]int{}, map[*Chain]bool{}
+	v := &view{
+		p: w.p, layer: w.layer, hook: c.Hook, device: w.device,
+		untraced: c.turn() < priorityConntrack || c.turn() == priorityConntrack && c.Handle != 0, changed: changed,
+	}
+	accepted := c.ending(Accept)
+	consulted, why := k.sees, k.why
 	if c.NAT {
-		consulted = opensConnection(v.ct())
+		if opens := opensConnection(v.ct()); opens < consulted {
+			consulted, why = opens, "nat sees the first packet of a connection only, and whether this is one is not known"
+		}
 	}
 	if consulted == No {
 		w.step(WalkStep{Kind: StepSkipped, Chain: c, view: v})
@@ -179,13 +237,13 @@ func (w *walker) base(c *Chain, changed changes) *outcome {
 	o := *w.chain(c, v, nil)
 	if o.leaves {
 		w.step(WalkStep{Kind: StepPolicy, Chain: c, view: v})
-		o.end(Ending{Verdict: c.Policy, Table: c.Table, Chain: c.Name, ByPolicy: true})
+		o.end(c.ending(c.Policy))
 		if c.Policy == Accept {
 			o.accepted = o.accepted.join(o.changed)
 		}
 	}
 	if consulted == Unknown {
-		w.blockUnconsulted(o.endings)
+		w.blockUnconsulted(o.endings, why)
 		o.end(accepted)
 		o.accepted = o.accepted.join(changed)
 	}
@@ -204,40 +262,44 @@ func opensConnection(s CTState) Tri {
 	}
 }
 
-// blockUnconsulted names the rules of a nat chain that may or may not be asked.
-func (w *walker) blockUnconsulted(endings []Ending) {
+// blockUnconsulted names the rules of a chain that may or may not be asked.
+func (w *walker) blockUnconsulted(endings []Ending, why string) {
 	for _, e := range endings {
 		if e.Verdict != Accept && e.Rule != nil {
-			w.block(e.Rule, e.Rule.Target.Text, "nat sees the first packet of a connection only, and whether this is one is not known")
+			w.block(e.Rule, e.Rule.Target.Text, why)
 		}
 	}
 }
 
 // chain walks one chain as called by a rule (nil: by the kernel).
 func (w *walker) chain(c *Chain, v *view, caller *Rule) *outcome {
-	key := memoKey{c, v.changed.bits}
+	if w.walked[c] >= maxMarks {
+		v = v.with(v.changed.with(changeMark, caller))
+	}
+	key := memoKey{c, v.changed.bits, v.changed.mark}
 	if o := w.memo[key]; o != nil {
 		w.step(WalkStep{Kind: StepAgain, Chain: c, view: v})
 		return o
 	}
 	if w.active[c] || len(w.active) >= maxDepth {
 		w.block(caller, caller.Target.Text, "the chains call each other in a circle or too deeply")
-		return &outcome{endings: []Ending{{Rule: caller, Table: caller.Table, Chain: caller.Chain}}, hits: 1}
+		return &outcome{endings: []Ending{caller.ending(Undecided)}, hits: 1}
 	}
 	w.active[c] = true
 	defer delete(w.active, c)
 	o := &outcome{}
 	var returns []doubtfulReturn
 	for _, r := range c.Rules {
-		matched, why := r.test(v)
-		w.step(WalkStep{Kind: StepRule, Chain: c, Rule: r, Result: matched, match: why, view: v})
+		matched, why, seen := r.test(v)
+		w.step(WalkStep{Kind: StepRule, Chain: c, Rule: r, Result: matched, match: why, view: v, target: r.Target.chosen(v, matched)})
+		v = seen
 		if matched == No {
 			continue
 		}
 		if matched == Unknown && r.Target.act == actReturn {
 			returns = append(returns, doubtfulReturn{r, why, v, o.hits})
 		}
-		if v = w.apply(o, r, v, matched, why); v == nil {
+		if v = w.apply(o, r, &r.Target, v, matched, why); v == nil {
 			break
 		}
 	}
@@ -251,6 +313,7 @@ func (w *walker) chain(c *Chain, v *view, caller *Rule) *outcome {
 		}
 	}
 	w.memo[key] = o
+	w.walked[c]++
 	return o
 }
 
@@ -262,70 +325,100 @@ type doubtfulReturn struct {
 	hits  int // endings found in the chain before it
 }
 
-// apply adds to o what a rule that matches, or may match, does. It returns the
-// view for the next rule, or nil when no packet gets there.
-func (w *walker) apply(o *outcome, r *Rule, v *view, matched Tri, why *Match) *view {
+// apply adds to o what a rule that matches, or may match, does to the packet by
+// its target t. It returns the view for the next rule, or nil when no packet
+// gets there.
+func (w *walker) apply(o *outcome, r *Rule, t *Target, v *view, matched Tri, why *Match) *view {
 	next := v
 	if matched == Yes {
 		next = nil
 	}
-	switch r.Target.act {
+	switch t.act {
 	case actNothing:
-		return v.with(v.changed.with(r.Target.changes, r))
+		return v.with(v.changed.after(t.does, r, matched))
+	case actMap:
+		return w.choose(o, r, v, matched, why)
 	case actReturn:
 		o.leave(v.changed)
 	case actCall:
-		return w.call(o, r, v, next, why)
+		return w.call(o, r, t, v, next, why)
 	case actOpaque:
-		w.block(r, r.Target.Text, "what this target does is not known")
+		w.block(r, t.Text, cmp.Or(t.why, "what this target does is not known"))
 		o.end(r.ending(Undecided))
 		next = v.with(v.changed.with(changeMark|changeDst|changeSrc, r))
 		w.accept(o, next.changed)
 	case actHandOff:
-		w.block(r, r.Target.Text, "a program in user space decides")
+		w.block(r, t.Text, t.handOff())
 		o.end(r.ending(Undecided))
 		w.accept(o, v.changed)
 	default:
-		w.decide(o, r, v)
+		w.decide(o, r, t, v)
 	}
-	if matched == Unknown && r.Target.act != actReturn {
+	if matched == Unknown && t.act != actReturn {
 		w.doubt(r, why, v)
 	}
 	return next
 }
 
 // decide adds the ending of ACCEPT, DROP, REJECT and the nat targets.
-func (w *walker) decide(o *outcome, r *Rule, v *view) {
-	switch r.Target.act {
+func (w *walker) decide(o *outcome, r *Rule, t *Target, v *view) {
+	switch t.act {
 	case actDrop:
 		o.end(r.ending(Drop))
 	case actReject:
 		o.end(r.ending(Reject))
 	default:
 		o.end(r.ending(Accept))
-		w.accept(o, v.changed.with(r.Target.changes, r))
+		w.accept(o, v.changed.with(t.does.bits, r))
 	}
 }
 
 func (w *walker) accept(o *outcome, c changes) { o.accepted = o.accepted.join(c) }
 
+// choose applies the verdicts that a verdict map may give.
+func (w *walker) choose(o *outcome, r *Rule, v *view, matched Tri, why *Match) *view {
+	var next *view
+	may := func(n *view) {
+		if n != nil && next != nil {
+			n = n.with(next.changed.join(n.changed))
+		}
+		if n != nil {
+			next = n
+		}
+	}
+	if matched != Yes {
+		may(v)
+	}
+	cases, sure := r.Target.cases.verdicts(v)
+	if !sure {
+		matched, why = Unknown, r.Target.cases.match
+	}
+	for _, t := range cases {
+		if t.act == actReturn && matched == Unknown {
+			w.doubt(r, why, v)
+		}
+		may(w.apply(o, r, t, v, matched, why))
+	}
+	return next
+}
+
 // call walks the chain that r jumps to. next is the view for the rule after r
 // in case r does not match.
-func (w *walker) call(o *outcome, r *Rule, v, next *view, why *Match) *view {
-	sub := w.chain(r.Target.Chain, v, r)
+func (w *walker) call(o *outcome, r *Rule, t *Target, v, next *view, why *Match) *view {
+	sub := w.chain(t.Chain, v, r)
 	for _, e := range sub.endings {
 		e.Path = slices.Concat([]*Rule{r}, e.Path)
 		o.endings = addEnding(o.endings, e)
 	}
 	o.hits += sub.hits
 	o.accepted = o.accepted.join(sub.accepted)
-	if next != nil && (sub.hits > 0 || r.Target.Goto) {
+	if next != nil && (sub.hits > 0 || t.Goto) {
 		w.doubt(r, why, v)
 	}
 	switch {
 	case !sub.leaves:
 		return next
-	case r.Target.Goto:
+	case t.Goto:
 		o.leave(sub.changed)
 		return next
 	default:
@@ -333,8 +426,12 @@ func (w *walker) call(o *outcome, r *Rule, v, next *view, why *Match) *view {
 	}
 }
 
+func (c *Chain) ending(v Verdict) Ending {
+	return Ending{Verdict: v, Family: c.Family, Table: c.Table, Chain: c.Name, ByPolicy: true, where: c.place()}
+}
+
 func (r *Rule) ending(v Verdict) Ending {
-	return Ending{Verdict: v, Rule: r, Table: r.Table, Chain: r.Chain}
+	return Ending{Verdict: v, Rule: r, Family: r.Family, Table: r.Table, Chain: r.Chain}
 }
 
 // doubt records a rule of which it is not known whether it matches.

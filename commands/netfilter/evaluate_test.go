@@ -291,7 +291,7 @@ func TestTraverseStopsWhereThePacketDies(t *testing.T) {
 	}
 }
 
-func TestChangesOnTheWayMakeLaterMatchesUnknown(t *testing.T) {
+func TestChangesOnTheWayReachLaterMatches(t *testing.T) {
 	byMark := table("filter", "ACCEPT", "-A FORWARD -m mark --mark 0x1 -j DROP")
 	byState := table("filter", "ACCEPT", "-A FORWARD -m state --state NEW -j DROP")
 	byDst := table("filter", "ACCEPT", "-A FORWARD -d 10.10.92.11/32 -j DROP")
@@ -301,10 +301,13 @@ func TestChangesOnTheWayMakeLaterMatchesUnknown(t *testing.T) {
 		why        string
 	}{
 		{"no mark rule", byMark, Accept, ""},
-		{"mark set before", table("mangle", "ACCEPT", "-A PREROUTING -p udp -j MARK --set-xmark 0x1/0xffffffff") + byMark, Undecided, "the mark may have been changed by mangle PREROUTING rule 1"},
+		{"mark set before", table("mangle", "ACCEPT", "-A PREROUTING -p udp -j MARK --set-xmark 0x1/0xffffffff") + byMark, Drop, ""},
+		{"perhaps marked before", table("mangle", "ACCEPT", "-A PREROUTING -m limit --limit 5/min -j MARK --set-xmark 0x1/0xffffffff") + byMark, Undecided, "the mark may have been changed by mangle PREROUTING rule 1"},
+		{"marked, and marked back", table("mangle", "ACCEPT", "-A PREROUTING -j MARK --set-xmark 0x1/0xffffffff", "-A PREROUTING -j MARK --set-xmark 0x0/0x1") + byMark, Accept, ""},
+		{"other bits marked", table("mangle", "ACCEPT", "-A PREROUTING -j MARK --set-xmark 0x10/0x10") + byMark, Accept, ""},
 		{"mark set for others", table("mangle", "ACCEPT", "-A PREROUTING -p tcp -j MARK --set-xmark 0x1/0xffffffff") + byMark, Accept, ""},
-		{"mark set at the same hook", table("mangle", "ACCEPT", "-A FORWARD -j MARK --set-xmark 0x1/0xffffffff") + byMark, Undecided, "mangle FORWARD rule 1"},
-		{"mark set in the chain", table("filter", "ACCEPT", "-A FORWARD -j MARK --set-xmark 0x1/0xffffffff", "-A FORWARD -m mark --mark 0x1 -j DROP"), Undecided, "filter FORWARD rule 1"},
+		{"mark set at the same hook", table("mangle", "ACCEPT", "-A FORWARD -j MARK --set-xmark 0x1/0xffffffff") + byMark, Drop, ""},
+		{"mark set in the chain", table("filter", "ACCEPT", "-A FORWARD -j MARK --set-xmark 0x1/0xffffffff", "-A FORWARD -m mark --mark 0x1 -j DROP"), Drop, ""},
 		{"mark set after accept", table("mangle", "ACCEPT", "-A PREROUTING -j ACCEPT", "-A PREROUTING -j MARK --set-xmark 0x1/0xffffffff") + byMark, Accept, ""},
 		{"connection mark only", table("mangle", "ACCEPT", "-A PREROUTING -j CONNMARK --save-mark") + byMark, Accept, ""},
 		{"connection mark restored", table("mangle", "ACCEPT", "-A PREROUTING -j CONNMARK --restore-mark") + byMark, Undecided, "CONNMARK"},
@@ -313,7 +316,7 @@ func TestChangesOnTheWayMakeLaterMatchesUnknown(t *testing.T) {
 		{"another zone is tracked", table("raw", "ACCEPT", "-A PREROUTING -j CT --zone 4097") + byState, Drop, ""},
 		{"DNAT", table("nat", "ACCEPT", "-A PREROUTING -p udp -j DNAT --to-destination 10.0.0.1") + byDst, Undecided, "the destination address may have been changed by nat PREROUTING rule 1"},
 		{"DNAT of others", table("nat", "ACCEPT", "-A PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1") + byDst, Drop, ""},
-		{"marked in a chain that returns", table("mangle", "ACCEPT", "-A m -j MARK --set-xmark 0x1/0xffffffff", "-A m -j RETURN", "-A PREROUTING -j m") + byMark, Undecided, "mangle m rule 1"},
+		{"perhaps marked in a chain that returns", table("mangle", "ACCEPT", "-A m -m limit --limit 5/min -j MARK --set-xmark 0x1/0xffffffff", "-A m -j RETURN", "-A PREROUTING -j m") + byMark, Undecided, "mangle m rule 1"},
 	} {
 		d := Evaluate(parse(t, c.text), Forward, reply())
 		if d.Verdict != c.want {

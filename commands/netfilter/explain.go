@@ -30,6 +30,8 @@ type WalkStep struct {
 
 	match *Match
 	view  *view
+	// target is the verdict that a verdict map gives.
+	target *Target
 }
 
 // Explain renders the walk for a person, one line a step. Long runs of rules
@@ -41,7 +43,7 @@ func (d Decision) Explain() []string {
 		if run > 4 {
 			first, last := d.Walk[i+1].Rule, d.Walk[i+run-2].Rule
 			lines = append(lines, d.line(d.Walk[i]),
-				fmt.Sprintf("%s %s rules %d to %d: no match", first.Table, printable(first.Chain), first.Index, last.Index),
+				fmt.Sprintf("%s rules %d to %d: no match", d.Walk[i].Chain.place(), first.Index, last.Index),
 				d.line(d.Walk[i+run-1]))
 			i += run
 			continue
@@ -91,7 +93,7 @@ func joinHooks(hooks []Hook) string {
 
 // line renders one step; the end of a base chain says nothing of its own.
 func (d Decision) line(s WalkStep) string {
-	chain := s.Chain.Table + " " + printable(s.Chain.Name)
+	chain := s.Chain.place()
 	switch s.Kind {
 	case StepRule:
 		return s.Rule.place() + ": " + d.ruleText(s)
@@ -110,7 +112,7 @@ func (d Decision) line(s WalkStep) string {
 }
 
 func (d Decision) policyNote(c *Chain) string {
-	if d.ByPolicy && d.Table == c.Table && d.Chain == c.Name {
+	if d.ByPolicy && d.where == c.place() {
 		return " decides"
 	}
 	return ""
@@ -123,18 +125,27 @@ func (d Decision) ruleText(s WalkStep) string {
 	case Unknown:
 		return fmt.Sprintf("%s: unknown (%s); %s may apply", printable(s.match.text), s.match.cond.fact(s.view), s.Rule.Target.describe())
 	default:
-		return s.Rule.brief() + ": " + d.effect(s.Rule)
+		return s.Rule.brief() + ": " + d.effect(s.Rule, s.target)
 	}
 }
 
 // effect says what a rule that matches does.
-func (d Decision) effect(r *Rule) string {
-	switch r.Target.act {
+func (d Decision) effect(r *Rule, t *Target) string {
+	if t == nil {
+		t = &r.Target
+	}
+	switch t.act {
 	case actCall:
-		if r.Target.Goto {
-			return "goto"
+		how := "jump"
+		if t.Goto {
+			how = "goto"
 		}
-		return "jump"
+		if r.Target.act == actMap {
+			how += " " + printable(t.Name)
+		}
+		return how
+	case actMap:
+		return "one of several verdicts"
 	case actReturn:
 		return "return"
 	case actNothing:
@@ -142,13 +153,13 @@ func (d Decision) effect(r *Rule) string {
 	case actOpaque:
 		return "unknown target"
 	case actHandOff:
-		return "a program in user space decides"
+		return t.handOff()
 	default:
 		if d.Rule == r {
 			return "decides"
 		}
-		if r.Target.act == actAccept {
-			return "ends table " + r.Table
+		if t.act == actAccept {
+			return t.verdict(r)
 		}
 		return "would decide"
 	}
@@ -162,11 +173,35 @@ func (t *Target) describe() string {
 	return printable(t.Text)
 }
 
+// verdict says what an accept ends.
+func (t *Target) verdict(r *Rule) string {
+	if r.Handle != 0 {
+		return "ends chain " + printable(r.Chain)
+	}
+	return "ends table " + r.Table
+}
+
+// handOff says who decides instead of the rules.
+func (t *Target) handOff() string {
+	if t.why != "" {
+		return t.why
+	}
+	return "a program in user space decides"
+}
+
+// briefly is the rule without its comments, and its handle if it has one.
+func (r *Rule) briefly() string {
+	if r.Handle == 0 {
+		return r.brief()
+	}
+	return fmt.Sprintf("%s, handle %d", r.brief(), r.Handle)
+}
+
 // brief is the rule without its comments and extension names.
 func (r *Rule) brief() string {
 	var parts []string
 	for i := range r.Matches {
-		if _, comment := r.Matches[i].cond.(alwaysCond); !comment {
+		if _, comment := r.Matches[i].cond.(alwaysCond); !comment && !r.Matches[i].implied {
 			parts = append(parts, r.Matches[i].text)
 		}
 	}

@@ -70,7 +70,7 @@ func (rs *Ruleset) Sub(before *Ruleset) ([]Growth, error) {
 // GrowthOf returns how much a rule counted, and whether growth covers it.
 func GrowthOf(growth []Growth, r *Rule) (Growth, bool) {
 	for _, g := range growth {
-		if g.Rule != nil && g.Rule.Table == r.Table && g.Rule.Chain == r.Chain && g.Rule.Index == r.Index && g.Rule.Spec == r.Spec {
+		if g.Rule != nil && g.Rule.Family == r.Family && g.Rule.Table == r.Table && g.Rule.Chain == r.Chain && g.Rule.Index == r.Index && g.Rule.Spec == r.Spec {
 			return g, true
 		}
 	}

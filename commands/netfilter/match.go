@@ -5,6 +5,8 @@ type Match struct {
 	text    string
 	negated bool
 	cond    condition
+	// implied matches are not listed as such: they are what a statement needs.
+	implied bool
 }
 
 // Text returns the condition as listed, with its "!".
@@ -28,14 +30,23 @@ func (m *Match) test(v *view) Tri {
 }
 
 // test returns whether the rule matches, and the match that decides it: the
-// first that says no, else the first that cannot tell.
-func (r *Rule) test(v *view) (Tri, *Match) {
+// first that says no, else the first that cannot tell. What the rule does to
+// the packet on the way is in the view it returns.
+func (r *Rule) test(v *view) (Tri, *Match, *view) {
 	var doubt *Match
+	effects := r.effects
+	catchUp := func(done int) {
+		for len(effects) > 0 && effects[0].after <= done {
+			v = v.with(v.changed.after(effects[0], r, Truth(doubt == nil).orUnknown(doubt != nil)))
+			effects = effects[1:]
+		}
+	}
 	for i := range r.Matches {
+		catchUp(i)
 		m := &r.Matches[i]
 		switch m.test(v) {
 		case No:
-			return No, m
+			return No, m, v
 		case Unknown:
 			if doubt == nil {
 				doubt = m
@@ -43,10 +54,11 @@ func (r *Rule) test(v *view) (Tri, *Match) {
 		default:
 		}
 	}
+	catchUp(len(r.Matches))
 	if doubt != nil {
-		return Unknown, doubt
+		return Unknown, doubt, v
 	}
-	return Yes, nil
+	return Yes, nil, v
 }
 
 // opaqueCond is a match that is not modelled.

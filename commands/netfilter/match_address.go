@@ -184,7 +184,7 @@ func (c addressTypeCond) test(v *view) Tri {
 	if !known {
 		return Unknown
 	}
-	if t := ownType(a); t != "" {
+	if t := v.addressType(a); t != "" {
 		return Truth(slices.Contains(c.types, t))
 	}
 	if !slices.ContainsFunc(c.types, func(t string) bool { return t != "MULTICAST" || a.Is6() }) {
@@ -198,20 +198,49 @@ func (c addressTypeCond) fact(v *view) string {
 	if !known {
 		return addressCond{src: c.src}.fact(v)
 	}
-	if t := ownType(a); t != "" {
+	if t := v.addressType(a); t != "" {
 		return side(c.src) + " " + a.String() + " is " + t
 	}
 	return "the type of " + a.String() + " depends on the node's addresses and routes"
 }
 
-// ownType is the type that an IPv4 address has on every node, or "".
+// addressType is the type that the kernel's table of local addresses gives an
+// address: UNICAST is what is not in it. "" is not known.
+func (v *view) addressType(a netip.Addr) string {
+	if t := ownType(a); t != "" {
+		return t
+	}
+	local, known := v.p.Local.Get()
+	switch {
+	case !known:
+		return ""
+	case a.IsLoopback() || slices.ContainsFunc(local, func(n netip.Prefix) bool { return n.Addr() == a }):
+		return "LOCAL"
+	case !a.Is4():
+		return "" // IPv6 asks its routes
+	case slices.ContainsFunc(local, func(n netip.Prefix) bool { return lastOf(n) == a }):
+		return "BROADCAST"
+	default:
+		return "UNICAST"
+	}
+}
+
+// lastOf is the broadcast address of an IPv4 network, or no address.
+func lastOf(n netip.Prefix) netip.Addr {
+	if !n.Addr().Is4() || n.Bits() > 30 {
+		return netip.Addr{}
+	}
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], word4(n.Addr())|1<<(32-n.Bits())-1)
+	return netip.AddrFrom4(b)
+}
+
+// ownType is the type that an address has on every node, or "".
 func ownType(a netip.Addr) string {
 	switch {
-	case !a.Is4():
-		return ""
-	case a == netip.IPv4Unspecified() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+	case a.Is4() && (a == netip.IPv4Unspecified() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})):
 		return "BROADCAST"
-	case a.IsMulticast():
+	case a.Is4() && a.IsMulticast():
 		return "MULTICAST"
 	default:
 		return ""

@@ -194,9 +194,9 @@ func TestTheWayToPostrouting(t *testing.T) {
 		p      Packet
 		want   Verdict
 	}{
-		{Forward, reply(), Undecided},
+		{Forward, reply(), Drop},
 		{Output, reply(), Accept},
-		{Output, local, Undecided},
+		{Output, local, Drop},
 		{Forward, local, Accept},
 		{Output, anyWay, Undecided},
 		{Forward, anyWay, Undecided},

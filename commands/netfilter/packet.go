@@ -19,12 +19,19 @@ const (
 	Postrouting Hook = "POSTROUTING"
 )
 
+// The hooks of a device, see TraverseDevice.
+const (
+	Ingress Hook = "INGRESS"
+	Egress  Hook = "EGRESS"
+)
+
 // before lists the hooks that a packet at h has passed already: what their
-// rules did to it (a mark, a translated address) is still on it.
-func (h Hook) before(p *Packet) []Hook {
+// rules did to it (a mark, a translated address) is still on it. There is more
+// than one way when the packet does not tell.
+func (h Hook) before(p *Packet) [][]Hook {
 	switch h {
 	case Input, Forward:
-		return []Hook{Prerouting}
+		return [][]Hook{{Prerouting}}
 	case Postrouting:
 		return routeTo(p)
 	default:
@@ -34,15 +41,15 @@ func (h Hook) before(p *Packet) []Hook {
 
 // routeTo is the way to POSTROUTING: from a wire, from this node, or, when the
 // packet does not tell, whatever either way may have done.
-func routeTo(p *Packet) []Hook {
+func routeTo(p *Packet) [][]Hook {
 	in, known := p.In.Get()
 	switch {
 	case p.Bridged || known && in != "":
-		return []Hook{Prerouting, Forward}
+		return [][]Hook{{Prerouting, Forward}}
 	case known:
-		return []Hook{Output}
+		return [][]Hook{{Output}}
 	default:
-		return []Hook{Prerouting, Forward, Output}
+		return [][]Hook{{Prerouting, Forward}, {Output}}
 	}
 }
 
@@ -109,6 +116,22 @@ const (
 	IPv6 Family = 6
 )
 
+// EtherTypes that packets here carry.
+const (
+	EtherTypeIPv4 uint16 = 0x0800
+	EtherTypeARP  uint16 = 0x0806
+	EtherTypeVLAN uint16 = 0x8100
+	EtherTypeIPv6 uint16 = 0x86dd
+)
+
+// An ARP is the body of an ARP packet. What is not known of it has its zero
+// value.
+type ARP struct {
+	Operation            Fact[uint16] // 1 is a request, 2 a reply
+	SenderMAC, TargetMAC net.HardwareAddr
+	SenderIP, TargetIP   netip.Addr
+}
+
 // A Packet is one whole packet (never a later fragment) as it entered this
 // node. Every field whose zero value would be a guess is a Fact; the zero
 // Packet is a packet of which nothing is known.
@@ -117,6 +140,15 @@ const (
 // have rewritten them on the way to the hook asked about, the evaluator takes
 // them for unknown there.
 type Packet struct {
+	// EtherType is what the frame carries, behind a VLAN tag if it has one; it
+	// follows from Family where that is known.
+	EtherType Fact[uint16]
+	// VLAN is the tag the frame has on the wire or inside the bridge; Is(0) is a
+	// frame without one.
+	VLAN Fact[uint16]
+	// ARP is looked at where EtherType is EtherTypeARP.
+	ARP ARP
+
 	Family     Family
 	Proto      Fact[uint8]
 	Src, Dst   netip.Addr // the zero Addr is unknown
@@ -143,12 +175,44 @@ type Packet struct {
 	// Mark is the mark the packet entered with: Is(0) for a frame that comes
 	// off a wire, unless tc or a native nft rule may set one.
 	Mark Fact[uint32]
+	// Local are the node's own addresses with the length of their networks'
+	// prefixes: what addrtype and fib ask for.
+	Local Fact[[]netip.Prefix]
+}
+
+// etherType is what the frame carries, told by its family if by nothing else.
+func (p *Packet) etherType() Fact[uint16] {
+	switch {
+	case p.EtherType.known:
+		return p.EtherType
+	case p.family() == IPv4:
+		return Is(EtherTypeIPv4)
+	case p.family() == IPv6:
+		return Is(EtherTypeIPv6)
+	default:
+		return Fact[uint16]{}
+	}
+}
+
+// is says whether the packet is of an IP version.
+func (p *Packet) is(f Family) Tri {
+	if p.family() != 0 {
+		return Truth(p.family() == f)
+	}
+	if p.EtherType.known {
+		return No
+	}
+	return Unknown
 }
 
 func (p *Packet) family() Family {
 	switch {
 	case p.Family != 0:
 		return p.Family
+	case p.EtherType == Is(EtherTypeIPv4):
+		return IPv4
+	case p.EtherType == Is(EtherTypeIPv6):
+		return IPv6
 	case p.Src.Is4() || p.Dst.Is4():
 		return IPv4
 	case p.Src.Is6() || p.Dst.Is6():

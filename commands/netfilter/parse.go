@@ -1,6 +1,7 @@
 package netfilter
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -16,14 +17,16 @@ var ErrTruncated = errors.New("the listing is cut short: read it again")
 
 // A ParseError names the line of a listing that could not be understood.
 type ParseError struct {
-	Line int    // from 1
-	Text string // the line, shortened
-	Err  error
+	// Listing names the program whose listing it is; empty for iptables-save.
+	Listing string
+	Line    int    // from 1
+	Text    string // the line, shortened
+	Err     error
 }
 
 // Error names the line, the cause and the text.
 func (e *ParseError) Error() string {
-	return fmt.Sprintf("iptables-save listing, line %d: %v: %q", e.Line, e.Err, e.Text)
+	return fmt.Sprintf("%s listing, line %d: %v: %q", cmp.Or(e.Listing, "iptables-save"), e.Line, e.Err, e.Text)
 }
 
 // Unwrap returns the cause.
@@ -152,6 +155,18 @@ func (p *parser) comment(line string) error {
 	return nil
 }
 
+// family is what the listing's first line says its rules are for.
+func (p *parser) family() string {
+	switch {
+	case strings.HasPrefix(p.rs.Generator, "ip6tables"):
+		return familyIP6
+	case strings.HasPrefix(p.rs.Generator, "iptables"):
+		return familyIP
+	default:
+		return ""
+	}
+}
+
 func (p *parser) openTable(name string) error {
 	if p.table != nil {
 		return fmt.Errorf("table %s has no COMMIT: %w", p.table.Name, ErrTruncated)
@@ -162,7 +177,7 @@ func (p *parser) openTable(name string) error {
 	if p.rs.Table(name) != nil {
 		return errors.New("the table is listed twice: parse the listings of two back ends apart")
 	}
-	p.table = &Table{Name: name, byName: map[string]*Chain{}}
+	p.table = &Table{Family: p.family(), Name: name, byName: map[string]*Chain{}}
 	p.rs.Tables = append(p.rs.Tables, p.table)
 	return nil
 }
@@ -183,7 +198,7 @@ func (p *parser) chain(text string) error {
 	if len(fields) < 2 || len(fields) > 3 {
 		return errors.New("want :CHAIN POLICY [packets:bytes]")
 	}
-	c := &Chain{Table: p.table.Name, Name: fields[0]}
+	c := &Chain{Family: p.table.Family, Table: p.table.Name, Name: fields[0]}
 	if p.table.byName[c.Name] != nil {
 		return errors.New("the chain is declared twice")
 	}
@@ -227,7 +242,7 @@ func (p *parser) rule(line string) error {
 	if p.table == nil {
 		return errors.New("a rule outside of a table")
 	}
-	r := &Rule{Table: p.table.Name}
+	r := &Rule{Family: p.table.Family, Table: p.table.Name}
 	if line[0] == '[' {
 		counters, rest, _ := strings.Cut(line, " ")
 		var ok bool

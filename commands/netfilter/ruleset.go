@@ -1,9 +1,6 @@
 package netfilter
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // A Ruleset is one firewall view: the tables one listing showed. A Ruleset
 // without tables is what a kernel holds that never was asked for any; it lets
@@ -20,17 +17,26 @@ type Ruleset struct {
 
 // A Table holds chains in the order they were listed.
 type Table struct {
+	// Family is "ip", "ip6", "inet", "bridge", "arp" or "netdev"; empty when the
+	// listing does not say whether its rules are for IPv4 or IPv6.
+	Family string
 	Name   string
 	Chains []*Chain
 
 	byName map[string]*Chain
+	sets   map[string]*nftSet
 }
 
 // A Chain is a list of rules. A base chain has a Hook and a Policy; a user
 // chain has neither and is reached by jumps only.
 type Chain struct {
-	Table, Name string
-	Hook        Hook
+	Family, Table, Name string
+	// Handle is what nft calls the chain; 0 in listings of other programs.
+	Handle uint64
+	Hook   Hook
+	// Devices are those a chain at Ingress or Egress is bound to. Old versions
+	// of nft do not list them.
+	Devices []string
 	// Priority orders the base chains of one hook; lower runs first.
 	Priority int
 	// NAT marks a base chain that only the first packet of a connection
@@ -45,24 +51,37 @@ type Chain struct {
 
 // A Rule is one rule of a chain.
 type Rule struct {
-	Table, Chain string
+	Family, Table, Chain string
+	// Handle is what nft takes to delete the rule; 0 in listings of other
+	// programs.
+	Handle uint64
 	// Index is the position in the chain, from 1: what -I and -D take.
 	Index int
 	// Packets and Bytes are what the rule matched so far. They mean nothing
-	// unless Counted: a listing without counters does not say zero.
+	// unless Counted: a listing without counters does not say zero. Nor does a
+	// rule of nft without a counter, or with one in front of its matches.
 	Packets, Bytes uint64
 	Counted        bool
 	// Spec is the text that re-creates or deletes the rule: all of the line but
-	// the counters and "-A CHAIN".
+	// the counters and "-A CHAIN". For a rule of nft it is what creates the rule;
+	// its Handle deletes it.
 	Spec string
 	// Words is Spec as an argument vector, with the listing's quotes removed.
 	Words   []string
 	Matches []Match
 	Target  Target
+
+	// effects are what the rule does to a packet before it is done matching.
+	effects []effect
+	line    string // as nft lists it
 }
 
-// Line returns the rule as iptables-save prints it, without counters.
+// Line returns the rule as iptables-save prints it, without counters; a rule of
+// nft as "nft -a list ruleset" prints it, with its counter and handle.
 func (r *Rule) Line() string {
+	if r.line != "" {
+		return r.line
+	}
 	if r.Spec == "" {
 		return "-A " + r.Chain
 	}
@@ -118,28 +137,15 @@ func (rs *Ruleset) Matches(table, chain, spec string) []*Rule {
 	return found
 }
 
-// base returns the base chains of a hook in the order the kernel calls them.
-func (rs *Ruleset) base(h Hook) []*Chain {
-	var chains []*Chain
-	for _, t := range rs.Tables {
-		for _, c := range t.Chains {
-			if c.Hook == h && h != "" {
-				chains = append(chains, c)
-			}
-		}
-	}
-	slices.SortStableFunc(chains, func(a, b *Chain) int { return a.Priority - b.Priority })
-	return chains
-}
-
 // Priorities of the tables that iptables knows (linux/netfilter_ipv4.h).
 const (
-	priorityRaw      = -300
-	priorityMangle   = -150
-	priorityDstNAT   = -100
-	priorityFilter   = 0
-	prioritySecurity = 50
-	prioritySrcNAT   = 100
+	priorityRaw       = -300
+	priorityConntrack = -200 // when connection tracking looks at a packet
+	priorityMangle    = -150
+	priorityDstNAT    = -100
+	priorityFilter    = 0
+	prioritySecurity  = 50
+	prioritySrcNAT    = 100
 )
 
 // attachments says at which hooks, and when, each table of iptables is called.

@@ -15,8 +15,12 @@ type Target struct {
 
 	words []word
 	act   action
-	// changes lists what the target may rewrite.
-	changes change
+	// does is what the target does to the packet.
+	does effect
+	// cases are the verdicts of a verdict map.
+	cases *verdictMap
+	// why says why the outcome of actOpaque or actHandOff is not known.
+	why string
 }
 
 // An action is how a target moves the walk on.
@@ -31,6 +35,7 @@ const (
 	actCall
 	actOpaque // what it does is not modelled: it may decide or go on
 	actHandOff
+	actMap // the verdict stands in a map
 )
 
 // A change is a set of things about a packet that rules may have rewritten.
@@ -41,6 +46,8 @@ const (
 	changeDst
 	changeSrc
 	changeCT
+	changeMAC         // an address or type of the link layer
+	changeType        // the packet type
 	allChanges = iota // how many there are
 )
 
@@ -92,14 +99,40 @@ func (t *Target) resolve(table *Table) {
 	case t.Goto || t.Chain != nil || !known:
 		t.act = actOpaque
 	default:
-		t.act, t.changes = kind.act, kind.changes
+		t.act, t.does = kind.act, effect{bits: kind.changes}
 	}
-	if t.Name == "CONNMARK" && !t.option("--restore-mark") {
-		t.changes = 0 // it only writes the connection's mark
+	switch {
+	case t.Name == "CONNMARK" && !t.option("--restore-mark"):
+		t.does = effect{} // it only writes the connection's mark
+	case t.Name == "CT" && !t.option("--notrack"):
+		t.does = effect{} // tracked all the same, if in another zone
+	case t.Name == "MARK":
+		t.does.mark = t.markChange()
 	}
-	if t.Name == "CT" && !t.option("--notrack") {
-		t.changes = 0 // tracked all the same, if in another zone
+}
+
+// markOptions are the ways of -j MARK to say what it does.
+var markOptions = map[string]func(value, mask uint32) markChange{
+	"--set-xmark": func(v, m uint32) markChange { return markChange{^m, v} },
+	"--set-mark":  func(v, m uint32) markChange { return markChange{^(v | m), v} },
+	"--and-mark":  func(v, _ uint32) markChange { return markChange{v, 0} },
+	"--or-mark":   func(v, _ uint32) markChange { return markChange{^v, v} },
+	"--xor-mark":  func(v, _ uint32) markChange { return markChange{^uint32(0), v} },
+}
+
+// markChange reads what -j MARK does; nil when that is not understood.
+func (t *Target) markChange() *markChange {
+	for i, w := range t.words {
+		change := markOptions[w.text]
+		if change == nil || w.quoted || i+1 == len(t.words) {
+			continue
+		}
+		if c, ok := parseMark(t.words[i+1].text).(markCond); ok {
+			m := change(c.value, c.mask)
+			return &m
+		}
 	}
+	return nil
 }
 
 func (t *Target) option(name string) bool {

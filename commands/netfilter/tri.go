@@ -36,6 +36,14 @@ func (t Tri) not() Tri { return -t }
 
 func or(a, b Tri) Tri { return max(a, b) }
 
+// orUnknown is Unknown where the question itself cannot be asked.
+func (t Tri) orUnknown(unknown bool) Tri {
+	if unknown {
+		return Unknown
+	}
+	return t
+}
+
 // A Fact is something about a packet that may not be known. The zero Fact is
 // unknown.
 type Fact[T any] struct {

@@ -5,22 +5,37 @@ import "net/netip"
 // A view is a packet as one chain sees it: the hook hides some of its fields
 // and earlier rules may have rewritten others. Views are immutable.
 type view struct {
-	p    *Packet
-	hook Hook
+	p     *Packet
+	layer Layer
+	hook  Hook
+	// device is the one a chain of LayerDevice is bound to.
+	device string
 	// untraced says that connection tracking has not seen the packet yet.
 	untraced bool
 	changed  changes
 }
 
 // changes records what may have been rewritten, and the first rule that may
-// have done it.
+// have done it. The zero changes are those of a place that no packet reaches.
 type changes struct {
-	bits change
-	by   [allChanges]*Rule
+	reached bool
+	bits    change
+	by      [allChanges]*Rule
+	// mark is the packet's mark by now.
+	mark Fact[uint32]
 }
+
+// markBy is the place of changeMark in changes.by.
+const markBy = 0
+
+// arrival is what is known of a packet that no rule has touched.
+func arrival(p *Packet) changes { return changes{reached: true, mark: p.Mark} }
 
 // with adds what r may rewrite.
 func (c changes) with(bits change, r *Rule) changes {
+	if bits&changeMark != 0 {
+		c.mark = Fact[uint32]{}
+	}
 	for i := range c.by {
 		if bits&(1<<i) != 0 && c.bits&(1<<i) == 0 {
 			c.by[i] = r
@@ -32,6 +47,16 @@ func (c changes) with(bits change, r *Rule) changes {
 
 // join is what may have happened on either of two ways.
 func (c changes) join(o changes) changes {
+	if !c.reached {
+		return o
+	}
+	if !o.reached {
+		return c
+	}
+	if c.mark != o.mark {
+		c.mark = Fact[uint32]{}
+		c.bits |= changeMark
+	}
 	for i := range c.by {
 		if c.by[i] == nil {
 			c.by[i] = o.by[i]
@@ -52,7 +77,7 @@ func (c changes) culprit(bit change) *Rule {
 }
 
 func (v *view) with(c changes) *view {
-	if c.bits == v.changed.bits {
+	if c.bits == v.changed.bits && c.mark == v.changed.mark {
 		return v
 	}
 	next := *v
@@ -72,10 +97,14 @@ func (v *view) why(what string, bit change) string {
 
 // in is what -i sees.
 func (v *view) in() Fact[string] {
-	switch v.hook {
-	case Output:
+	switch {
+	case v.layer == LayerDevice:
+		return v.deviceIn()
+	case v.layer == LayerBridge:
+		return v.portIn()
+	case v.hook == Output:
 		return Is("")
-	case Postrouting:
+	case v.hook == Postrouting:
 		if v.p.Bridged {
 			return Is("")
 		}
@@ -88,6 +117,10 @@ func (v *view) in() Fact[string] {
 // out is what -o sees.
 func (v *view) out() Fact[string] {
 	switch {
+	case v.layer == LayerDevice:
+		return v.deviceOut()
+	case v.layer == LayerBridge:
+		return v.portOut()
 	case v.hook == Prerouting || v.hook == Input:
 		return Is("")
 	case v.rewritten(changeDst):
@@ -142,11 +175,41 @@ func (v *view) port(src bool) Fact[uint16] {
 	return f
 }
 
-func (v *view) mark() Fact[uint32] {
-	if v.rewritten(changeMark) {
-		return Fact[uint32]{}
+func (v *view) mark() Fact[uint32] { return v.changed.mark }
+
+// portIn is the bridge port that a chain of the bridge sees the frame come in
+// by.
+func (v *view) portIn() Fact[string] {
+	if v.hook == Output || v.hook == Postrouting {
+		return Is("")
 	}
-	return v.p.Mark
+	return v.p.PhysIn
+}
+
+// portOut is the bridge port that a chain of the bridge sees the frame leave by.
+func (v *view) portOut() Fact[string] {
+	if v.hook == Prerouting || v.hook == Input {
+		return Is("")
+	}
+	if v.rewritten(changeDst) {
+		return Fact[string]{} // another destination may have another port
+	}
+	return v.p.PhysOut
+}
+
+// deviceIn and deviceOut are what a chain sees that is bound to a device.
+func (v *view) deviceIn() Fact[string] {
+	if v.hook == Ingress {
+		return Is(v.device)
+	}
+	return Fact[string]{}
+}
+
+func (v *view) deviceOut() Fact[string] {
+	if v.hook == Egress {
+		return Is(v.device)
+	}
+	return Is("")
 }
 
 // ct is what -m state sees. Before connection tracking has run every packet
@@ -154,6 +217,10 @@ func (v *view) mark() Fact[uint32] {
 // way out.
 func (v *view) ct() CTState {
 	switch {
+	case v.layer == LayerDevice:
+		return CTInvalid
+	case v.layer != LayerIP:
+		return CTUnknown // depends on which connection tracking the bridge has
 	case v.untraced && v.hook == Output:
 		return CTInvalid
 	case v.untraced:
