@@ -205,6 +205,9 @@ func (p *parser) chain(text string) error {
 	if err := c.attach(fields[1]); err != nil {
 		return err
 	}
+	if c.Table == "security" && strings.Contains(p.rs.Generator, "nf_tables") {
+		c.Priority = prioritySecurityNFT
+	}
 	if len(fields) == 3 {
 		var ok bool
 		if c.Packets, c.Bytes, ok = parseCounters(fields[2]); !ok {

@@ -146,6 +146,9 @@ const (
 	priorityFilter    = 0
 	prioritySecurity  = 50
 	prioritySrcNAT    = 100
+	// The nft back end attaches the security table later than the kernel's own
+	// iptables does, behind the nat table's INPUT.
+	prioritySecurityNFT = 150
 )
 
 // attachments says at which hooks, and when, each table of iptables is called.

@@ -214,21 +214,21 @@ func (v *view) deviceOut() Fact[string] {
 
 // ct is what -m state sees. Before connection tracking has run every packet
 // looks INVALID, but for those of the loopback, which were tracked on their
-// way out.
+// way out, and those a rule keeps from it, which are UNTRACKED at once.
 func (v *view) ct() CTState {
 	switch {
 	case v.layer == LayerDevice:
 		return CTInvalid
 	case v.layer != LayerIP:
 		return CTUnknown // depends on which connection tracking the bridge has
+	case v.rewritten(changeCT):
+		return CTUnknown
 	case v.untraced && v.hook == Output:
 		return CTInvalid
 	case v.untraced:
 		if in, known := v.p.In.Get(); known && in != "lo" {
 			return CTInvalid
 		}
-		return CTUnknown
-	case v.rewritten(changeCT):
 		return CTUnknown
 	default:
 		return v.p.CT
