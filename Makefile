@@ -1,7 +1,7 @@
 LINT_VERSION = v2.15.0
 LINT = bin/golangci-lint-$(LINT_VERSION)
 
-.PHONY: build test race lint fmt fuzz bench demo demo-lab accuracy image ci
+.PHONY: build test race lint fmt fuzz bench demo demo-lab accuracy differential image ci
 
 build: ; CGO_ENABLED=0 go build -trimpath -o bin/whybot .
 test: ; scripts/test.sh $(TESTFLAGS)
@@ -13,6 +13,7 @@ bench: ; go test -run '^$$' -bench . -benchmem ./...
 demo: ; go run . demo --script
 demo-lab: build ; go run ./internal/lab/cmd/demolab -whybot bin/whybot
 accuracy: build ; go run ./internal/lab/cmd/accuracy -whybot bin/whybot
+differential: ; go run ./internal/lab/cmd/differential $(DIFFFLAGS)
 image: ; docker build -t whybot .
 ci: ; .ci/run
 
