@@ -157,12 +157,14 @@ func Outcome(w io.Writer, o commands.Outcome, s Style) {
 		if o.Proof.Verdict.State != commands.Healthy {
 			s.paragraph(w, "  ", "Asked again: "+o.Proof.Verdict.Summary)
 		}
-		for i, q := range o.Proof.Fixes {
-			s.fix(w, q, i+1)
-		}
 	}
 	if len(p.Undo) > 0 && slices.Contains([]commands.ProposalState{commands.Applied, commands.Verified, commands.NotCured}, p.State) {
 		fmt.Fprintf(w, "  %s whybot fix undo %s\n", s.paint(dim, "undo:"), p.ID)
+	}
+	if o.Proof != nil {
+		for i, q := range o.Proof.Fixes {
+			s.fix(w, q, i+1)
+		}
 	}
 }
 
