@@ -13,7 +13,7 @@ import (
 // 255.255.255.255, so the connection is never confirmed in both directions.
 func DHCPRequest(mac net.HardwareAddr, physIn, physOut, bridge string) Packet {
 	return Packet{
-		Family: IPv4, Proto: Is(ProtoUDP),
+		Family: IPv4, VLAN: Is[uint16](0), Proto: Is(ProtoUDP),
 		Src: netip.IPv4Unspecified(), Dst: netip.AddrFrom4([4]byte{255, 255, 255, 255}),
 		Sport: Is[uint16](68), Dport: Is[uint16](67),
 		PacketType: TypeBroadcast,
@@ -35,7 +35,7 @@ func DHCPRequest(mac net.HardwareAddr, physIn, physOut, bridge string) Packet {
 // 255.255.255.255: set Dst, DstMAC and PacketType for those.
 func DHCPReply(server, client netip.Addr, serverMAC, clientMAC net.HardwareAddr, physIn, physOut, bridge string) Packet {
 	return Packet{
-		Family: IPv4, Proto: Is(ProtoUDP),
+		Family: IPv4, VLAN: Is[uint16](0), Proto: Is(ProtoUDP),
 		Src: server, Dst: client,
 		Sport: Is[uint16](67), Dport: Is[uint16](68),
 		PacketType: TypeUnicast,
@@ -57,7 +57,7 @@ func TCPConnect(src, dst netip.Addr, dport uint16, in string) Packet {
 		Family: family, Proto: Is(ProtoTCP),
 		Src: src, Dst: dst, Dport: Is(dport), TCPFlags: Is(flagSYN),
 		PacketType: TypeUnicast,
-		In:         Is(in), Out: Is(""), PhysIn: Is(""), PhysOut: Is(""),
+		VLAN:       Is[uint16](0), In: Is(in), Out: Is(""), PhysIn: Is(""), PhysOut: Is(""),
 		CT: CTNew, Mark: Is[uint32](0),
 	}
 }

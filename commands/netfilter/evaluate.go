@@ -220,7 +220,7 @@ func (w *walker) base(k call, changed changes) *outcome {
 	c := k.chain
 	w.memo, w.walked, w.active = map[memoKey]*outcome{}, map[*Chain]int{}, map[*Chain]bool{}
 	v := &view{
-		p: w.p, layer: w.layer, hook: c.Hook, device: w.device,
+		p: w.p, sets: w.rs.ipsets, layer: w.layer, hook: c.Hook, device: w.device,
 		untraced: c.turn() < priorityConntrack || c.turn() == priorityConntrack && c.Handle != 0, changed: changed,
 	}
 	accepted := c.ending(Accept)
@@ -304,8 +304,7 @@ func (w *walker) chain(c *Chain, v *view, caller *Rule) *outcome {
 		}
 	}
 	if v != nil {
-		w.step(WalkStep{Kind: StepEnd, Chain: c, Rule: caller, view: v})
-		o.leave(v.changed)
+		w.end(o, c, v, caller)
 	}
 	for _, d := range returns {
 		if o.hits > d.hits { // what it may have skipped can end the walk
@@ -315,6 +314,21 @@ func (w *walker) chain(c *Chain, v *view, caller *Rule) *outcome {
 	w.memo[key] = o
 	w.walked[c]++
 	return o
+}
+
+// end is what comes of running off the end of a chain: back to the caller, or
+// the policy that chains of ebtables have of their own.
+func (w *walker) end(o *outcome, c *Chain, v *view, caller *Rule) {
+	if c.Hook != "" || c.Policy == Undecided {
+		w.step(WalkStep{Kind: StepEnd, Chain: c, Rule: caller, view: v})
+		o.leave(v.changed)
+		return
+	}
+	w.step(WalkStep{Kind: StepPolicy, Chain: c, view: v})
+	o.end(c.ending(c.Policy))
+	if c.Policy == Accept {
+		w.accept(o, v.changed)
+	}
 }
 
 // A doubtfulReturn is a RETURN that may or may not apply.
@@ -339,7 +353,7 @@ func (w *walker) apply(o *outcome, r *Rule, t *Target, v *view, matched Tri, why
 	case actMap:
 		return w.choose(o, r, v, matched, why)
 	case actReturn:
-		o.leave(v.changed)
+		o.leave(v.changed.after(t.does, r, Yes))
 	case actCall:
 		return w.call(o, r, t, v, next, why)
 	case actOpaque:
@@ -369,7 +383,7 @@ func (w *walker) decide(o *outcome, r *Rule, t *Target, v *view) {
 		o.end(r.ending(Reject))
 	default:
 		o.end(r.ending(Accept))
-		w.accept(o, v.changed.with(t.does.bits, r))
+		w.accept(o, v.changed.after(t.does, r, Yes))
 	}
 }
 

@@ -57,9 +57,9 @@ func TestSubSaysWhenTheStructureChanged(t *testing.T) {
 		{"one of two alike gone", "[5:500] -A FORWARD -j LOG\nCOMMIT", "COMMIT", "1 gone (filter: -A FORWARD -j LOG (1 of 2 left))", 3},
 		{"one more alike", "COMMIT", "[0:0] -A FORWARD -j LOG\nCOMMIT", "1 added (filter: -A FORWARD -j LOG)", 3},
 		{"reset", "[7:700]", "[1:100]", "1 counters reset (filter: -A FORWARD -p udp -j ACCEPT)", 4},
-		{"policy", ":FORWARD DROP", ":FORWARD ACCEPT", "1 added (filter: policy of FORWARD)", 4},
-		{"policy reset", "[10:1000]", "[1:1]", "1 counters reset (filter: policy of FORWARD)", 4},
-		{"chain gone", ":INPUT ACCEPT [0:0]\n", "", "1 gone (filter: policy of INPUT)", 4},
+		{"policy", ":FORWARD DROP", ":FORWARD ACCEPT", "1 added (policy of filter FORWARD)", 4},
+		{"policy reset", "[10:1000]", "[1:1]", "1 counters reset (policy of filter FORWARD)", 4},
+		{"chain gone", ":INPUT ACCEPT [0:0]\n", "", "1 gone (policy of filter INPUT)", 4},
 	} {
 		growth, err := parse(t, strings.Replace(counted, c.from, c.to, 1)).Sub(before)
 		var change *StructureChange

@@ -171,7 +171,7 @@ func (t *Table) LikeIPTables() bool {
 // Without returns the ruleset less the tables that leave chooses. The tables
 // that stay are shared.
 func (rs *Ruleset) Without(leave func(*Table) bool) *Ruleset {
-	rest := &Ruleset{Generator: rs.Generator}
+	rest := &Ruleset{Generator: rs.Generator, ipsets: rs.ipsets}
 	for _, t := range rs.Tables {
 		if !leave(t) {
 			rest.Tables = append(rest.Tables, t)
@@ -187,6 +187,9 @@ func Merge(views ...*Ruleset) *Ruleset {
 	all := &Ruleset{}
 	for _, v := range views {
 		all.Tables = append(all.Tables, v.Tables...)
+		if all.ipsets == nil {
+			all.ipsets = v.ipsets
+		}
 	}
 	return all
 }

@@ -102,7 +102,7 @@ var modelled = map[string]bool{
 	"comment": true, "physdev": true, "multiport": true, "state": true, "conntrack": true,
 	"mac": true, "pkttype": true, "mark": true, "addrtype": true,
 	"tcp": true, "udp": true, "udplite": true, "sctp": true, "dccp": true,
-	"icmp": true, "icmp6": true, "icmpv6": true, "ipv6-icmp": true,
+	"set": true, "iprange": true, "icmp": true, "icmp6": true, "icmpv6": true, "ipv6-icmp": true,
 }
 
 // optionReaders is keyed by extension and option.
@@ -127,6 +127,8 @@ func allOptionReaders() map[string]optionReader {
 		"ipv6-icmp --icmpv6-type": one(parseICMPv6Type),
 	}
 	addPhysdevReaders(readers)
+	addSelectorReaders(readers)
+	addSetReader(readers)
 	addPortReaders(readers)
 	return readers
 }

@@ -43,12 +43,15 @@ func (e *ParseError) Unwrap() error { return e.Err }
 //
 // Parse reads one stream: warnings on stderr go to OtherBackendWarning and
 // IncompatibleTable.
-func Parse(text string) (*Ruleset, error) {
-	p := &parser{rs: &Ruleset{}, lines: strings.Split(text, "\n")}
+func Parse(text string) (*Ruleset, error) { return parseSave(&iptables, text) }
+
+// parseSave reads the listing of a program of iptables' family.
+func parseSave(d *dialect, text string) (*Ruleset, error) {
+	p := &parser{d: d, rs: &Ruleset{}, lines: strings.Split(text, "\n")}
 	for p.at < len(p.lines) {
 		first := p.at
 		if err := p.record(p.take()); err != nil {
-			return nil, &ParseError{Line: first + 1, Text: shorten(p.lines[first]), Err: err}
+			return nil, &ParseError{Listing: d.listing, Line: first + 1, Text: shorten(p.lines[first]), Err: err}
 		}
 	}
 	if err := p.finish(); err != nil {
@@ -56,7 +59,7 @@ func Parse(text string) (*Ruleset, error) {
 		for last > 0 && strings.TrimSpace(p.lines[last]) == "" {
 			last--
 		}
-		return nil, &ParseError{Line: last + 1, Text: shorten(p.lines[last]), Err: err}
+		return nil, &ParseError{Listing: d.listing, Line: last + 1, Text: shorten(p.lines[last]), Err: err}
 	}
 	return p.rs, nil
 }
@@ -90,6 +93,7 @@ func IncompatibleTable(text string) (string, bool) {
 }
 
 type parser struct {
+	d       *dialect
 	rs      *Ruleset
 	lines   []string
 	at      int
@@ -135,7 +139,7 @@ func (p *parser) record(line string) error {
 	if name, ok := IncompatibleTable(line); ok {
 		return fmt.Errorf("table %s is %w", printable(name), ErrIncompatible)
 	}
-	return errors.New("not a line that iptables-save prints")
+	return fmt.Errorf("not a line that %s prints", p.d.listing)
 }
 
 func (p *parser) comment(line string) error {
@@ -146,7 +150,7 @@ func (p *parser) comment(line string) error {
 		if p.unended {
 			return fmt.Errorf("a second listing starts inside the first: %w", ErrTruncated)
 		}
-		p.unended = true
+		p.unended = !strings.Contains(rest, "(legacy)") || p.d.commits
 		p.rs.Generator, _, _ = strings.Cut(rest, " on ")
 	}
 	if strings.HasPrefix(line, "# Completed") {
@@ -158,6 +162,8 @@ func (p *parser) comment(line string) error {
 // family is what the listing's first line says its rules are for.
 func (p *parser) family() string {
 	switch {
+	case p.d.family != "":
+		return p.d.family
 	case strings.HasPrefix(p.rs.Generator, "ip6tables"):
 		return familyIP6
 	case strings.HasPrefix(p.rs.Generator, "iptables"):
@@ -168,11 +174,11 @@ func (p *parser) family() string {
 }
 
 func (p *parser) openTable(name string) error {
-	if p.table != nil {
+	if p.table != nil && p.d.commits {
 		return fmt.Errorf("table %s has no COMMIT: %w", p.table.Name, ErrTruncated)
 	}
-	if attachments[name] == nil {
-		return errors.New("not a table of iptables")
+	if p.d.attachments[name] == nil {
+		return errors.New("not a table of " + p.d.program)
 	}
 	if p.rs.Table(name) != nil {
 		return errors.New("the table is listed twice: parse the listings of two back ends apart")
@@ -202,7 +208,7 @@ func (p *parser) chain(text string) error {
 	if p.table.byName[c.Name] != nil {
 		return errors.New("the chain is declared twice")
 	}
-	if err := c.attach(fields[1]); err != nil {
+	if err := c.attach(p.d, fields[1]); err != nil {
 		return err
 	}
 	if c.Table == "security" && strings.Contains(p.rs.Generator, "nf_tables") {
@@ -221,23 +227,25 @@ func (p *parser) chain(text string) error {
 }
 
 // attach makes a chain with a policy a base chain of the hook it is named for.
-func (c *Chain) attach(policy string) error {
+func (c *Chain) attach(d *dialect, policy string) error {
 	if policy == "-" {
 		return nil
 	}
-	priority, ok := attachments[c.Table][Hook(c.Name)]
-	if !ok {
+	priority, ok := d.attachments[c.Table][Hook(c.Name)]
+	if !ok && !d.userPolicies {
 		return fmt.Errorf("table %s has no built-in chain of this name", c.Table)
 	}
-	switch policy {
-	case "ACCEPT":
+	switch {
+	case policy == "ACCEPT":
 		c.Policy = Accept
-	case "DROP":
+	case policy == "DROP":
 		c.Policy = Drop
-	default:
+	case policy != "RETURN" || ok:
 		return errors.New("a policy is ACCEPT or DROP")
 	}
-	c.Hook, c.Priority, c.NAT = Hook(c.Name), priority, c.Table == "nat"
+	if ok {
+		c.Hook, c.Priority, c.NAT = Hook(c.Name), priority, d.tracks && c.Table == "nat"
+	}
 	return nil
 }
 
@@ -246,6 +254,7 @@ func (p *parser) rule(line string) error {
 		return errors.New("a rule outside of a table")
 	}
 	r := &Rule{Family: p.table.Family, Table: p.table.Name}
+	line = p.d.countersFirst(line)
 	if line[0] == '[' {
 		counters, rest, _ := strings.Cut(line, " ")
 		var ok bool
@@ -268,7 +277,7 @@ func (p *parser) rule(line string) error {
 	if q.over(r.Spec); q.open {
 		return fmt.Errorf("a quoted value does not end: %w", ErrTruncated)
 	}
-	if err := parseSpec(r, p.table); err != nil {
+	if err := parseSpec(p.d, r, p.table); err != nil {
 		return err
 	}
 	c.Rules = append(c.Rules, r)
@@ -277,7 +286,7 @@ func (p *parser) rule(line string) error {
 
 func (p *parser) finish() error {
 	switch {
-	case p.table != nil:
+	case p.table != nil && p.d.commits:
 		return fmt.Errorf("table %s has no COMMIT: %w", p.table.Name, ErrTruncated)
 	case p.unended:
 		return fmt.Errorf("no \"# Completed\" line: %w", ErrTruncated)

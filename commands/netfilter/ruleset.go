@@ -13,6 +13,8 @@ type Ruleset struct {
 	// Generator names the program and version that wrote the listing, such as
 	// "iptables-save v1.8.9 (nf_tables)"; empty when the listing does not say.
 	Generator string
+
+	ipsets *IPSets
 }
 
 // A Table holds chains in the order they were listed.

@@ -7,8 +7,8 @@ import (
 )
 
 // parseSpec reads the words of r.Spec into matches and a target.
-func parseSpec(r *Rule, table *Table) error {
-	s := &specParser{words: splitWords(r.Spec), rule: r}
+func parseSpec(d *dialect, r *Rule, table *Table) error {
+	s := &specParser{d: d, words: splitWords(r.Spec), rule: r}
 	for _, w := range s.words {
 		r.Words = append(r.Words, w.text)
 	}
@@ -17,7 +17,8 @@ func parseSpec(r *Rule, table *Table) error {
 			return err
 		}
 	}
-	r.Target.resolve(table)
+	r.Target.resolve(d, table)
+	d.imply(r)
 	return nil
 }
 
@@ -25,6 +26,7 @@ func parseSpec(r *Rule, table *Table) error {
 var errCut = errors.New("the rule ends before its last option is complete")
 
 type specParser struct {
+	d     *dialect
 	words []word
 	at    int
 	rule  *Rule
@@ -67,6 +69,9 @@ func (s *specParser) option() error {
 	if flag.quoted || !strings.HasPrefix(flag.text, "-") {
 		s.unknown(start)
 		return nil
+	}
+	if s.d.options != nil {
+		return s.plainOption(start, flag.text, negated)
 	}
 	core := coreOptions[flag.text]
 	switch core {
@@ -169,25 +174,25 @@ func (s *specParser) jump(start int, negated, isGoto bool) error {
 	return nil
 }
 
+// plainOption reads an option of a program that names no extensions.
+func (s *specParser) plainOption(start int, flag string, negated bool) error {
+	if flag == "-j" {
+		return s.jump(start, negated, false)
+	}
+	if read, ok := s.d.options[flag]; ok {
+		return s.read(&read, start, negated)
+	}
+	s.unknown(start)
+	s.open = 0
+	return nil
+}
+
 // extensionOption reads an option that belongs to the target or to a match
 // extension.
 func (s *specParser) extensionOption(start int, flag string, negated bool) error {
 	if !s.target {
 		if build := s.builder(flag); build != nil {
-			var values []string
-			for range build.values {
-				v, err := s.value(&negated)
-				if err != nil {
-					return err
-				}
-				values = append(values, v)
-			}
-			s.open = 0
-			s.add(start, negated, build.condition(values, negated))
-			if build.ownNegation {
-				s.rule.Matches[len(s.rule.Matches)-1].negated = false
-			}
-			return nil
+			return s.read(build, start, negated)
 		}
 	}
 	if valueFollows[flag] {
@@ -197,6 +202,24 @@ func (s *specParser) extensionOption(start int, flag string, negated bool) error
 		s.at++
 	}
 	s.unknown(start)
+	return nil
+}
+
+// read makes a match of an option and the values after it.
+func (s *specParser) read(build *optionReader, start int, negated bool) error {
+	var values []string
+	for range build.values {
+		v, err := s.value(&negated)
+		if err != nil {
+			return err
+		}
+		values = append(values, v)
+	}
+	s.open = 0
+	s.add(start, negated, build.condition(values, negated))
+	if build.ownNegation {
+		s.rule.Matches[len(s.rule.Matches)-1].negated = false
+	}
 	return nil
 }
 

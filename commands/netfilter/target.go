@@ -87,10 +87,10 @@ var targets = map[string]targetKind{
 }
 
 // resolve decides what a target does once all of its words are known.
-func (t *Target) resolve(table *Table) {
+func (t *Target) resolve(d *dialect, table *Table) {
 	t.Text = rawText(t.words)
 	t.Chain = table.byName[t.Name]
-	kind, known := targets[t.Name]
+	kind, known := d.targets[t.Name]
 	switch {
 	case t.Name == "":
 		t.act = actNothing
@@ -100,6 +100,15 @@ func (t *Target) resolve(table *Table) {
 		t.act = actOpaque
 	default:
 		t.act, t.does = kind.act, effect{bits: kind.changes}
+	}
+	t.refine(d)
+}
+
+// refine reads from a target's options what its name does not tell.
+func (t *Target) refine(d *dialect) {
+	if d.refine != nil {
+		d.refine(t)
+		return
 	}
 	switch {
 	case t.Name == "CONNMARK" && !t.option("--restore-mark"):

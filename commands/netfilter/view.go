@@ -13,6 +13,8 @@ type view struct {
 	// untraced says that connection tracking has not seen the packet yet.
 	untraced bool
 	changed  changes
+	// sets are the ipsets of the node; nil when they were not listed.
+	sets *IPSets
 }
 
 // changes records what may have been rewritten, and the first rule that may
