@@ -112,10 +112,11 @@ func (a *app) checkNode(ctx context.Context, n string) []row {
 }
 
 // optional reports whether a node may well be without the program: the other
-// iptables back end, and nft.
+// back ends, nft, ebtables and ipset.
 func optional(r runners.Result) bool {
 	switch r.Probe.Name {
-	case "iptables-legacy-save", "iptables-nft-save", "nft-ruleset":
+	case "iptables-legacy-save", "iptables-nft-save", "nft-ruleset", "nft-text", "ipset-save",
+		"ebtables-version", "ebtables-save", "ebtables-legacy-save", "ebtables-nft-save":
 		return runners.KindOf(r.Err) == runners.MissingProgram
 	}
 	return false

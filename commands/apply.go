@@ -286,10 +286,34 @@ func (e *Engine) takeBack(ctx context.Context, steps []Step) error {
 	ctx = context.WithoutCancel(ctx)
 	var errs []error
 	for i := len(steps) - 1; i >= 0; i-- {
-		s := steps[i]
-		errs = append(errs, e.do(ctx, s, e.kinds[s.Kind].Undo(s)))
+		s, err := e.resolve(ctx, steps[i])
+		if err == nil {
+			err = e.do(ctx, s, e.kinds[s.Kind].Undo(s))
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// resolve completes a step that was made by what its place says of it.
+func (e *Engine) resolve(ctx context.Context, s Step) (Step, error) {
+	kind := e.kinds[s.Kind]
+	if kind.Resolve == nil {
+		return s, nil
+	}
+	results, err := e.o.Shell.Run(ctx, s.Node, kind.Read(s))
+	if err != nil {
+		return s, err
+	}
+	for _, r := range results {
+		if r.Err != nil {
+			return s, r.Err
+		}
+	}
+	if s, err = kind.Resolve(s, results); err != nil {
+		return s, &Error{Code: CodeChanged, Public: "What was changed on " + s.Node + " is not as it was left: " + err.Error() + ".", Err: err}
+	}
+	return s, nil
 }
 
 // afterFailure reads what a failed application left behind and says so.

@@ -100,6 +100,10 @@ type StepKind struct {
 	// Do makes the change, Undo takes it back exactly. Undo returns nil when
 	// there is nothing to take back.
 	Do, Undo func(Step) []Action
+	// Resolve adds to a step what only its place can tell once it is made, such
+	// as the number the kernel gave to a rule, so that Undo can name it. It gets
+	// what Read listed; nil where Undo needs nothing.
+	Resolve func(Step, []runners.Result) (Step, error)
 }
 
 // A ProposalState is where a proposal stands.

@@ -1,53 +1,62 @@
 package diagnose
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"maps"
-	"slices"
-	"strconv"
-	"strings"
 
 	"whybot/commands"
-	"whybot/commands/fix"
-	"whybot/commands/netfilter"
 	"whybot/commands/node"
 	"whybot/runners"
 )
 
+// The diagnoses of this file are one reading: what filters the guest's frames
+// on each bridge they cross. They differ in whose filter it is.
+
 // ForwardReject is DHCP-01: a REJECT or DROP rule that comes before neutron's
 // accept, or that neutron's accept of the other direction does not cover.
-var ForwardReject = register(&commands.Diagnosis{
-	Name:  "DHCP-01",
-	Title: "A REJECT rule in FORWARD drops the DHCP packets",
-	Doc: `The listing alone proves nothing: the same rule is harmless behind neutron's
+var ForwardReject = filter("DHCP-01", "A REJECT rule in FORWARD drops the DHCP packets", `
+The listing alone proves nothing: the same rule is harmless behind neutron's
 ACCEPT and with bridge-nf-call-iptables=0. Each bridge the guest's frames cross
 is evaluated rule by rule; it is proven when frames end on exactly that edge
-and the rule's counter grew by the frames lost.`,
-	Explains: []commands.Kind{commands.KindDHCP},
-	Probes:   firewallProbes,
-	Run: func(_ context.Context, p *commands.Pass) error {
-		return filtered(p, func(o obstacle) bool { return o.rule() != nil && o.knownPort() })
-	},
-})
+and the rule's counter grew by the frames lost.`)
 
 // ForwardPolicy is DHCP-02: the policy of FORWARD, or a rule on a node where
 // neutron accepts nothing for the port (docker, libvirt, neutron's chains
 // lost).
-var ForwardPolicy = register(&commands.Diagnosis{
-	Name:  "DHCP-02",
-	Title: "FORWARD drops by policy, or neutron's accept rules are not there",
-	Doc: `Docker sets the policy of FORWARD to DROP; a restart of the iptables service
+var ForwardPolicy = filter("DHCP-02", "FORWARD drops by policy, or neutron's accept rules are not there", `
+Docker sets the policy of FORWARD to DROP; a restart of the iptables service
 throws neutron's chains away. Evaluated and proven as DHCP-01; it differs in
-what drops: a policy, or a rule on a node that has no accept for the port.`,
-	Explains: []commands.Kind{commands.KindDHCP},
-	Probes:   firewallProbes,
-	Run: func(_ context.Context, p *commands.Pass) error {
-		return filtered(p, func(o obstacle) bool { return o.rule() == nil || !o.knownPort() })
-	},
-})
+what drops: a policy, or a rule on a node that has no accept for the port.`)
+
+// NFTReject is DHCP-03: a rule of nftables (firewalld, or an administrator's)
+// or of ebtables that iptables does not show.
+var NFTReject = filter("DHCP-03", "nftables drops the DHCP packets where iptables shows nothing", `
+Every table of nftables is evaluated, whatever its family and priority: a drop
+in any of them drops. Evaluated and proven as DHCP-01. firewalld's rules carry
+no counters; a drop by one of them is probable, however plain the rules read.`)
+
+// OtherBackend is DHCP-04: the rule is in the iptables back end that the plain
+// iptables does not list.
+var OtherBackend = filter("DHCP-04", "The rule that drops is in the other iptables back end", `
+iptables-nft and iptables-legacy do not show one another's rules, and the kernel
+consults both. Evaluated and proven as DHCP-01; it differs in which program
+lists, and deletes, the rule.`)
+
+// OwnChains is DHCP-43: a chain that neutron wrote itself.
+var OwnChains = filter("DHCP-43", "Neutron's own chains drop the guest's DHCP packets", `
+Neutron's agent lets DHCP pass whatever the security groups say, so its chains
+drop it only when they are not what Neutron means (the agent did not finish, or
+was stopped), or when the guest sends from another MAC or address than its
+port's. Evaluated and proven as DHCP-01.`)
+
+// filter registers a diagnosis of a filter that drops the guest's frames.
+func filter(id, title, doc string) *commands.Diagnosis {
+	return register(&commands.Diagnosis{
+		Name: id, Title: title, Doc: doc[1:], Explains: []commands.Kind{commands.KindDHCP}, Probes: firewallProbes,
+		Run: func(_ context.Context, p *commands.Pass) error {
+			return filtered(p, func(o obstacle) bool { return o.cause() == id })
+		},
+	})
+}
 
 func firewallProbes(commands.Scope) []runners.Probe {
 	probes := node.FirewallProbes()
@@ -55,264 +64,4 @@ func firewallProbes(commands.Scope) []runners.Probe {
 		probes = append(probes, node.RuleFileProbe(f))
 	}
 	return probes
-}
-
-// An obstacle is a firewall that drops the guest's frames at one crossing.
-type obstacle struct {
-	p        *commands.Pass
-	firewall *commands.Firewall
-	crossing commands.Crossing
-	ruling   commands.Ruling
-	ending   netfilter.Ending
-	certain  bool
-}
-
-// filtered reports the obstacles that ours accepts, and what lets frames pass.
-// A rule that drops frames both ways is one finding, on the edge that proves
-// it, or else on the first.
-func filtered(p *commands.Pass, ours func(obstacle) bool) error {
-	var errs []error
-	found := map[string]commands.Finding{}
-	for _, b := range p.Path.Branches {
-		for _, c := range p.Crossings(b) {
-			o, err := look(p, c)
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			if o != nil && o.neutrons() {
-				p.Remark(fmt.Sprintf("On %s, neutron's own %s drops the DHCP %s: a security group, or its anti-spoofing.", c.Bridge.Node, o.place(), c.Direction))
-				continue
-			}
-			if o == nil || !ours(*o) {
-				continue
-			}
-			key := c.Bridge.Node + " " + o.place()
-			f, ok := o.finding()
-			if known, again := found[key]; ok && (!again || known.State == commands.Probable && f.State == commands.Proven) {
-				found[key] = f
-			}
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(found)) {
-		p.Report(found[key])
-	}
-	return errors.Join(errs...)
-}
-
-// look evaluates one crossing: an obstacle, nil when frames pass, or why
-// neither can be said.
-func look(p *commands.Pass, c commands.Crossing) (*obstacle, error) {
-	f, err := p.Firewall(c.Bridge.Node)
-	if err != nil {
-		return nil, err
-	}
-	r := p.Rule(f, c)
-	o := &obstacle{p: p, firewall: f, crossing: c, ruling: r, ending: r.Decision.Ending, certain: r.Verdict.Lost()}
-	switch {
-	case r.Verdict.Lost():
-		return o, nil
-	case r.Verdict == netfilter.Accept:
-		why := r.Decision.Ending.String()
-		if r.Bypassed != "" {
-			why = r.Bypassed
-		}
-		p.Good(c.Bridge, fmt.Sprintf("the firewall lets the %s pass %s", c.Direction, c.Bridge.Device), why)
-		return nil, nil
-	}
-	// Undecided: only the counters can say that one of the possible endings is
-	// the one that loses frames.
-	for _, e := range r.Decision.Possible {
-		if t, err := p.Tally(f, c, r.View, e); e.Verdict.Lost() && err == nil && t.Exact() && o.lostHere() {
-			o.ending = e
-			return o, nil
-		}
-	}
-	return nil, &runners.Error{
-		Runner: "netfilter", Target: c.Bridge.Node, Op: fmt.Sprintf("the %s through %s", c.Direction, c.Bridge.Device), Hint: r.Why,
-	}
-}
-
-// edge is where the frames are lost: behind the bridge, or before it when they
-// are dropped on the way in.
-func (o obstacle) edge() commands.Edge { return o.crossing.EdgeOf(o.ending) }
-
-// rule is the rule that drops, nil for a policy.
-func (o obstacle) rule() *netfilter.Rule { return o.ending.Rule }
-
-// neutrons reports whether a chain of neutron itself drops: that is a security
-// group doing its work, or failing to, and none of these causes.
-func (o obstacle) neutrons() bool { return strings.HasPrefix(o.ending.Chain, "neutron-") }
-
-// port is the bridge port that belongs to the network: the guest's tap or the
-// DHCP server's.
-func (o obstacle) port() commands.Hop {
-	if o.crossing.In.Kind == commands.HopTap && o.crossing.Direction == commands.Reply {
-		return o.crossing.In
-	}
-	if o.crossing.Out.Kind == commands.HopTap && o.crossing.Direction == commands.Request {
-		return o.crossing.Out
-	}
-	if o.crossing.In.Kind == commands.HopTap {
-		return o.crossing.In
-	}
-	return o.crossing.Out
-}
-
-// guests reports whether the port is the guest's, filtered by security groups.
-func (o obstacle) guests() bool { return o.port() == o.p.Path.Guest[0] }
-
-// knownPort reports whether the filter table has a rule of neutron's that
-// names the port, in any direction: neutron's chains are there.
-func (o obstacle) knownPort() bool {
-	return slices.ContainsFunc(o.firewall.Views, func(v commands.View) bool {
-		return len(v.Rules.Find(func(r *netfilter.Rule) bool {
-			return r.Table == "filter" && strings.HasPrefix(r.Chain, "neutron-") && slices.Contains(r.Words, o.port().Device)
-		})) > 0
-	})
-}
-
-// flow is where the packet stage saw the frames of this branch end.
-func (o obstacle) flow() commands.Flow {
-	if o.p.Packets == nil {
-		return commands.Flow{State: commands.FlowBlind}
-	}
-	return o.p.Packets.Trace(o.p.Path, o.crossing.Branch, o.crossing.Exchange)
-}
-
-// lostHere reports whether frames end on the edge this firewall guards. The
-// edge that was seen may span hops that were not observed.
-func (o obstacle) lostHere() bool {
-	f := o.flow()
-	return f.State == commands.FlowLost && commands.Within(o.p.Path.Flow(o.crossing.Branch), o.edge(), f.Edge)
-}
-
-// finding says how sure it is, or that packets pass in spite of it.
-func (o obstacle) finding() (commands.Finding, bool) {
-	f := commands.Finding{
-		State: commands.Probable, Node: o.crossing.Bridge.Node, Edge: o.edge(), Branch: o.branch(),
-		Summary: fmt.Sprintf("On %s, %s drops the DHCP %s between %s and %s",
-			o.crossing.Bridge.Node, o.place(), o.crossing.Direction, o.edge().From.Device, o.edge().To.Device),
-		Evidence: o.listing(), Fixes: o.fixes(), Advice: o.advice(),
-	}
-	flow := o.flow()
-	switch {
-	case flow.State == commands.FlowDelivered:
-		return commands.Finding{}, false
-	case flow.State == commands.FlowLost && !o.lostHere():
-		f.Missing = "frames that get this far: they end before, at " + flow.Edge.To.String()
-	case flow.State != commands.FlowLost:
-		f.Missing = "a DHCP packet of the guest that the rule is seen to drop"
-	default:
-		o.weigh(&f, flow)
-	}
-	return f, true
-}
-
-// weigh compares the counter with the frames lost on this edge.
-func (o obstacle) weigh(f *commands.Finding, flow commands.Flow) {
-	f.Evidence = append(f.Evidence, o.p.Frames(flow.Edge.From), o.p.Frames(flow.Edge.To))
-	t, err := o.p.Tally(o.firewall, o.crossing, o.ruling.View, o.ending)
-	switch {
-	case err != nil && o.certain:
-		f.Missing = "the rule's counter: " + err.Error()
-	case err != nil:
-		f.Missing = "which rule it is"
-	case !t.Covers():
-		f.Missing = fmt.Sprintf("agreement: %d frames were lost but the counter grew by %d", flow.Lost, t.Growth)
-	case t.Exact():
-		f.State = commands.Proven
-		f.Summary += fmt.Sprintf("; its counter grew by %d, exactly by the frames lost there", t.Growth)
-	default:
-		f.State = commands.Proven
-		f.Summary += fmt.Sprintf("; its counter grew by %d, which covers the %d frames lost there (other traffic met it too)", t.Growth, flow.Lost)
-	}
-}
-
-// branch is the branch it cuts: none in particular on the guest's own part.
-func (o obstacle) branch() string {
-	if o.guests() && !o.crossing.Branch.Local {
-		return ""
-	}
-	return o.crossing.Branch.Node
-}
-
-// place names the rule or policy for a person.
-func (o obstacle) place() string {
-	if o.ending.Rule == nil {
-		return fmt.Sprintf("the policy %s of chain %s (%s)", strings.ToUpper(o.ending.Verdict.String()), o.ending.Chain, o.ruling.View.Binary)
-	}
-	return fmt.Sprintf("rule %d of %s (`%s`, %s)", o.ending.Rule.Index, o.ending.Chain, o.ending.Rule.Spec, o.ruling.View.Binary)
-}
-
-// listing is the walk through the table that decides.
-func (o obstacle) listing() []commands.Evidence {
-	var walk strings.Builder
-	for _, line := range o.ruling.Decision.Explain() {
-		if strings.HasPrefix(line, o.ending.Table+" ") {
-			walk.WriteString(line + "\n")
-		}
-	}
-	return []commands.Evidence{{
-		Source: o.crossing.Bridge.Node + ": " + o.ruling.View.Probe + " -c, table " + o.ending.Table + ", walked for this packet", Text: walk.String(),
-	}}
-}
-
-// fixes suggests the narrow accept, then the deletion, then the file.
-func (o obstacle) fixes() []commands.Suggestion {
-	n := o.crossing.Bridge.Node
-	accept := map[string]string{"binary": o.ruling.View.Binary, "chain": "FORWARD", "port": o.port().Device}
-	if base := o.ending.BaseRule(); base != nil {
-		accept["position"], accept["before"] = strconv.Itoa(base.Index), base.Line()
-	}
-	if o.guests() {
-		accept["guest"] = "yes"
-	}
-	for _, d := range o.dropped() {
-		accept[string(d)] = "yes"
-	}
-	if o.ending.Table != "filter" {
-		return nil // an accept in FORWARD does not help against a drop elsewhere
-	}
-	out := []commands.Suggestion{{Fix: fix.PhysdevAccept, Node: n, Args: accept}}
-	if o.ending.Rule == nil || o.ending.Rule.Chain != "FORWARD" {
-		return out
-	}
-	out = append(out, commands.Suggestion{
-		Fix: fix.DeleteRule, Node: n,
-		Args: map[string]string{"binary": o.ruling.View.Binary, "chain": "FORWARD", "spec": o.ending.Rule.Spec},
-	})
-	for _, file := range node.RuleFiles {
-		text, err := o.p.Text(n, node.RuleFileProbe(file).Name)
-		if err == nil && strings.Contains(text, o.ending.Rule.Line()) {
-			out = append(out, commands.Suggestion{Fix: fix.CommentRule, Node: n, Args: map[string]string{"file": file, "line": o.ending.Rule.Line()}})
-		}
-	}
-	return out
-}
-
-// dropped returns the directions that end at the same rule or policy: a fix
-// for one of them alone would only uncover the other.
-func (o obstacle) dropped() []commands.Direction {
-	var out []commands.Direction
-	for _, c := range o.p.Crossings(o.crossing.Branch) {
-		if c.Bridge != o.crossing.Bridge {
-			continue
-		}
-		r := o.p.Rule(o.firewall, c)
-		if c.Direction == o.crossing.Direction || r.Verdict.Lost() && r.Decision.BaseRule() == o.ending.BaseRule() {
-			out = append(out, c.Direction)
-		}
-	}
-	return slices.SortedFunc(slices.Values(out), func(a, b commands.Direction) int { return cmp.Compare(a, b) })
-}
-
-func (o obstacle) advice() []string {
-	lines := []string{
-		"Do not restart iptables on " + o.crossing.Bridge.Node + ": that throws neutron's own rules away. If it was restarted, restart neutron-linuxbridge-agent there.",
-	}
-	if !o.knownPort() {
-		lines = append(lines, "Neutron's rules for "+o.port().Device+" are not there: restart neutron-linuxbridge-agent on "+o.crossing.Bridge.Node+" so that it writes them.")
-	}
-	return lines
 }

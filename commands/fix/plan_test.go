@@ -33,7 +33,7 @@ func TestCatalogueIsComplete(t *testing.T) {
 			t.Errorf("%s is of class %s, which is never a button", f.Name, f.Class)
 		}
 	}
-	if want := []string{"add-segment", "comment-rule-in-file", "delete-rule", "enslave", "link-up", "physdev-accept", "resync-dhcp"}; !slices.Equal(names, want) {
+	if want := []string{"add-segment", "comment-rule-in-file", "delete-rule", "enslave", "link-up", "nft-accept", "physdev-accept", "resync-dhcp"}; !slices.Equal(names, want) {
 		t.Errorf("fixes %q, want %q", names, want)
 	}
 	kinds := map[string]bool{}

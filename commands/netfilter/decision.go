@@ -37,6 +37,8 @@ type Ending struct {
 	Rule                 *Rule
 	Family, Table, Chain string
 	ByPolicy             bool
+	// Base is the base chain whose walk ends here; nil where none listens.
+	Base *Chain
 	// Path holds the jumps that led to Rule, the one in the base chain first;
 	// empty when Rule is in the base chain itself.
 	Path []*Rule

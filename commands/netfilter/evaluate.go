@@ -195,6 +195,7 @@ func (w *walker) hook(h Hook, changed changes) passed {
 		var accepted []Ending
 		out.passes = false
 		for _, e := range o.endings {
+			e.Base = c.chain
 			out.passes = out.passes || !e.Verdict.Lost()
 			if e.Verdict == Accept {
 				accepted = append(accepted, e)

@@ -28,7 +28,7 @@ type ipsetEntry struct {
 	element
 	nomatch bool
 	maybe   bool // has a part that is not modelled: it may match, or not
-	width   int // how many bits are compared: more is more specific
+	width   int  // how many bits are compared: more is more specific
 }
 
 // ParseIPSets reads what "ipset save" printed.

@@ -196,7 +196,7 @@ func sudoPrograms() []string {
 	for _, p := range []string{
 		"ip", "bridge", "brctl", "tc", "ss", "ethtool", "tcpdump", "sysctl", "dmesg", "conntrack", "arping",
 		"iptables", "iptables-save", "iptables-nft", "iptables-nft-save", "iptables-legacy", "iptables-legacy-save",
-		"nft", "ebtables", "ebtables-save", "systemctl", "kill", "pgrep", "ps", "timeout",
+		"nft", "ebtables", "ebtables-save", "ebtables-legacy-save", "ebtables-nft-save", "ipset", "systemctl", "kill", "pgrep", "ps", "timeout",
 		"cat", "ls", "stat", "readlink", "head", "tail", "grep", "sha256sum", "test", "cp", "mv", "tee", "install", "sed", "true",
 	} {
 		for _, dir := range []string{"/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"} {
