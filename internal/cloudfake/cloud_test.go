@@ -204,6 +204,36 @@ func TestDHCPNetworks(t *testing.T) {
 	}
 }
 
+// A VXLAN network has a segment and no physical network, and an agent speaks of
+// tunnels only when it has any.
+func TestTunnels(t *testing.T) {
+	model := paymentsModel()
+	model.Networks = append(model.Networks, Network{ID: "vx", ProjectID: payments, Type: "vxlan", SegmentationID: 1207})
+	model.Agents[2].TunnelingIP, model.Agents[2].L2Population = "172.30.200.41", true
+	model.Agents = append(model.Agents, Agent{ID: "lb2", Type: "Linux bridge agent", Host: "compute02", Binary: "neutron-linuxbridge-agent"})
+	c := serve(t, model)
+	for _, tt := range []struct {
+		path string
+		want []string
+		not  string
+	}{
+		{"networks/vx", []string{`"provider:network_type":"vxlan"`, `"provider:physical_network":null`, `"provider:segmentation_id":1207`}, "physnet"},
+		{"agents/lb", []string{`"tunneling_ip":"172.30.200.41"`, `"tunnel_types":["vxlan"]`, `"l2_population":true`}, "nothing"},
+		{"agents/lb2", []string{`"interface_mappings":{}`}, "tunnel"},
+	} {
+		_, got := ask(t, c, "admin", "", "GET", "/networking/v2.0/"+tt.path, "")
+		text := string(mustJSON(t, got))
+		for _, w := range tt.want {
+			if !strings.Contains(text, w) {
+				t.Errorf("%s: %s lacks %s", tt.path, text, w)
+			}
+		}
+		if strings.Contains(text, tt.not) {
+			t.Errorf("%s: %s speaks of %s", tt.path, text, tt.not)
+		}
+	}
+}
+
 func TestConsoleLines(t *testing.T) {
 	for _, tt := range []struct {
 		text string

@@ -104,6 +104,10 @@ type Agent struct {
 	AdminDown         bool
 	Heartbeat         time.Time // now when zero
 	InterfaceMappings map[string]string
+	// TunnelingIP is the address of a linuxbridge agent's tunnels; an agent
+	// without one reports nothing about tunnels.
+	TunnelingIP  string
+	L2Population bool
 }
 
 // A DHCPBinding says that a DHCP agent serves a network.

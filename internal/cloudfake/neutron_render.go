@@ -177,9 +177,14 @@ func (q *call) renderAgent(a *Agent) object {
 		}
 		return o
 	}
-	o["configurations"] = object{
+	configurations := object{
 		"bridge_mappings": object{}, "devices": 0, "extensions": []any{}, "interface_mappings": emptyMap(a.InterfaceMappings),
 	}
+	if a.TunnelingIP != "" {
+		configurations["tunneling_ip"], configurations["tunnel_types"] = a.TunnelingIP, []any{"vxlan"}
+		configurations["l2_population"] = a.L2Population
+	}
+	o["configurations"] = configurations
 	return o
 }
 

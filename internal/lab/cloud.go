@@ -17,7 +17,7 @@ const (
 )
 
 // newModel is what OpenStack knows about the plan.
-func newModel(p plan) cloudfake.Model {
+func newModel(p plan, o Options) cloudfake.Model {
 	m := cloudfake.Model{Projects: []cloudfake.Project{{ID: projectID, Name: "payments"}}}
 	for _, n := range p.networks {
 		addNetwork(&m, n)
@@ -35,18 +35,14 @@ func newModel(p plan) cloudfake.Model {
 		m.DHCPBindings = append(m.DHCPBindings, cloudfake.DHCPBinding{AgentID: DHCPAgentID(d.Machine), NetworkID: d.Network.ID})
 	}
 	for _, name := range p.machines {
-		addAgents(&m, p, name)
+		addAgents(&m, p, o, name)
 	}
 	return m
 }
 
 func addNetwork(m *cloudfake.Model, n Network) {
-	kind := "vlan"
-	if n.VLAN == 0 {
-		kind = "flat"
-	}
 	m.Networks = append(m.Networks, cloudfake.Network{
-		ID: n.ID, Name: n.Name, ProjectID: projectID, Type: kind, PhysicalNet: n.PhysNet, SegmentationID: n.VLAN,
+		ID: n.ID, Name: n.Name, ProjectID: projectID, Type: n.kind(), PhysicalNet: n.PhysNet, SegmentationID: n.VLAN + n.VNI, MTU: n.mtu(),
 	})
 	m.Subnets = append(m.Subnets, cloudfake.Subnet{
 		ID: n.SubnetID, Name: n.Name + "-v4", NetworkID: n.ID, ProjectID: projectID,
@@ -61,7 +57,7 @@ func modelPort(p Port) cloudfake.Port {
 	}
 }
 
-func addAgents(m *cloudfake.Model, p plan, machine string) {
+func addAgents(m *cloudfake.Model, p plan, o Options, machine string) {
 	mappings := map[string]string{}
 	for _, physnet := range p.physnets() {
 		mappings[physnet] = nics[physnet]
@@ -69,6 +65,7 @@ func addAgents(m *cloudfake.Model, p plan, machine string) {
 	m.Agents = append(m.Agents, cloudfake.Agent{
 		ID: agentID(1, machine), Type: "Linux bridge agent", Host: machine,
 		Binary: "neutron-linuxbridge-agent", InterfaceMappings: mappings,
+		TunnelingIP: o.tunnelAddress(machine), L2Population: o.VXLAN == L2Pop,
 	})
 	if len(p.dhcpPortsOf(machine)) > 0 {
 		m.Agents = append(m.Agents, cloudfake.Agent{ID: DHCPAgentID(machine), Type: "DHCP agent", Host: machine, Binary: "neutron-dhcp-agent"})

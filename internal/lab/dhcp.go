@@ -24,7 +24,7 @@ func dhcpOrders(p Port, hosts []dhcpHost) map[string]string {
 		fmt.Fprintf(&addn, "%s\t%s.openstacklocal %s\n", h.address, name, name)
 	}
 	return map[string]string{
-		"port":       fmt.Sprintf("%s %s %s %s %s %s.0\n", p.ID, p.MAC, p.Address, n.Bridge(), n.SubnetID, n.Prefix),
+		"port":       fmt.Sprintf("%s %s %s %s %s %s.0 %d\n", p.ID, p.MAC, p.Address, n.Bridge(), n.SubnetID, n.Prefix, n.mtu()),
 		"host":       host.String(),
 		"addn_hosts": addn.String(),
 		"opts": fmt.Sprintf("tag:subnet-%s,option:dns-server,10.30.0.53\ntag:subnet-%s,option:router,%s.1",

@@ -14,6 +14,8 @@
 //	                  eth3 - eth3.3092 - brq<net> - tap<port> - guest
 //	                  eth3 - eth3.3092 - brq<net> - tap<port> - ns-<port> in qdhcp-<net>: dnsmasq
 //
+//	                  eth1 (172.30.200.0/24) - vxlan-1207 - brq<net> - tap<port> - guest
+//
 // Where a kernel has no 8021q, see the comment at the head of vlan.go for what
 // stands in for it. There is no systemd: systemctl is a script that knows the
 // units that matter and does what they do in real life (restarting iptables

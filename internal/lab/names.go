@@ -27,7 +27,10 @@ func chainName(kind, portID string) string {
 
 // Uplink returns the device by which a network's bridge reaches the wire.
 func (n Network) Uplink() string {
-	if n.VLAN == 0 {
+	switch {
+	case n.VNI != 0:
+		return fmt.Sprintf("vxlan-%d", n.VNI)
+	case n.VLAN == 0:
 		return n.nic()
 	}
 	return fmt.Sprintf("%s.%d", n.nic(), n.VLAN)
@@ -36,7 +39,23 @@ func (n Network) Uplink() string {
 // Bridge returns the name of the network's bridge.
 func (n Network) Bridge() string { return BridgeName(n.ID) }
 
-func (n Network) nic() string { return nics[n.PhysNet] }
+func (n Network) nic() string {
+	if n.VNI != 0 {
+		return tunnelNIC
+	}
+	return nics[n.PhysNet]
+}
+
+// kind is the network's type as Neutron calls it.
+func (n Network) kind() string {
+	switch {
+	case n.VNI != 0:
+		return "vxlan"
+	case n.VLAN == 0:
+		return "flat"
+	}
+	return "vlan"
+}
 
 // Tap returns the name of the port's tap device.
 func (p Port) Tap() string { return TapName(p.ID) }

@@ -37,7 +37,7 @@ func rawTable(guests []Port) string {
 	b.WriteString("*raw\n:neutron-linuxbri-OUTPUT - [0:0]\n:neutron-linuxbri-PREROUTING - [0:0]\n")
 	b.WriteString("-I PREROUTING 1 -j neutron-linuxbri-PREROUTING\n-I OUTPUT 1 -j neutron-linuxbri-OUTPUT\n")
 	for _, p := range guests {
-		zone := 1 + p.Network.VLAN%4096
+		zone := 1 + (p.Network.VLAN+p.Network.VNI)%4096
 		for _, from := range []string{
 			"-m physdev --physdev-in " + p.Network.Bridge(), "-i " + p.Network.Bridge(), "-m physdev --physdev-in " + p.Tap(),
 		} {
@@ -139,7 +139,7 @@ func writeSecurityGroup(b *strings.Builder, p Port) {
 
 // savedRules is the distribution's own rule file on a machine: the ports its
 // services need, a REJECT for the rest, and nothing about FORWARD.
-func savedRules(machine string) string {
+func (o Options) savedRules(machine string) string {
 	ports := []string{"22", "80", "3306", "5000", "5672", "6080", "8774", "8776", "9292", "9696", "11211"}
 	if machine == Compute01 || machine == Compute02 {
 		ports = []string{"22", "5900:5999"}
@@ -150,6 +150,9 @@ func savedRules(machine string) string {
 		"-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT\n-A INPUT -p icmp -j ACCEPT\n-A INPUT -i lo -j ACCEPT\n")
 	for _, p := range ports {
 		fmt.Fprintf(&b, "-A INPUT -p tcp -m state --state NEW -m tcp --dport %s -j ACCEPT\n", p)
+	}
+	if o.VXLAN != NoVXLAN {
+		b.WriteString("-A " + tunnelAccept + "\n")
 	}
 	b.WriteString("-A INPUT -j REJECT --reject-with icmp-host-prohibited\nCOMMIT\n")
 	return b.String()

@@ -35,6 +35,17 @@ const (
 	OldStyle Style = "old" // only --physdev-out: Neutron 12, LP#1762736
 )
 
+// A VXLANMode says how the VXLAN devices of the linuxbridge agents find one
+// another.
+type VXLANMode string
+
+// Modes of VXLAN.
+const (
+	NoVXLAN   VXLANMode = ""
+	Multicast VXLANMode = "multicast"    // what has no known place goes to a group
+	L2Pop     VXLANMode = "l2population" // Neutron fills in where everything is
+)
+
 // Options say what lab to make. The zero value is a healthy cloud with one
 // controller, RHEL paths, iptables-nft and a recent Neutron.
 type Options struct {
@@ -43,6 +54,8 @@ type Options struct {
 	Style            Style   // NewStyle when empty
 	SecondController bool    // a second node that serves DHCP
 	Flat             bool    // a flat network on physnet2 with the guest flat-1
+	// VXLAN adds tenant networks of that type with the guests vx-1, vx-2 and vx-3.
+	VXLAN VXLANMode
 	// User is the login in the written ssh_config: root when empty, or
 	// whyprobe (sudo for what whybot needs), or nosudo.
 	User string
@@ -82,6 +95,7 @@ func (o Options) withDefaults() (Options, error) {
 		oneOf("distro", o.Distro, RHEL, Debian),
 		oneOf("backend", o.Backend, NFT, Legacy),
 		oneOf("style", o.Style, NewStyle, OldStyle),
+		oneOf("vxlan", o.VXLAN, NoVXLAN, Multicast, L2Pop),
 		oneOf("user", o.User, users...),
 		rootOnly(),
 	)

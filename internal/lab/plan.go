@@ -20,15 +20,19 @@ const (
 	DB1   = "db-1"   // compute01, payments-db-net
 	AIO1  = "aio-1"  // controller01, payments-net: on the node that serves DHCP
 	Flat1 = "flat-1" // compute01, payments-flat; only with Options.Flat
+	VX1   = "vx-1"   // compute01, payments-app-net; this and the next two only with Options.VXLAN
+	VX2   = "vx-2"   // compute02, payments-app-net
+	VX3   = "vx-3"   // compute01, payments-job-net
 )
 
 // nics maps Neutron's physical networks to the machines' NICs.
 var nics = map[string]string{"physnet1": "eth3", "physnet2": "eth4"}
 
-// A Network is a provider network with one IPv4 subnet.
+// A Network is a provider or tenant network with one IPv4 subnet.
 type Network struct {
 	ID, Name, PhysNet string
-	VLAN              int // 0 for a flat network
+	VLAN              int // 0 for a flat or VXLAN network
+	VNI               int // 0 for a network that is not VXLAN
 	SubnetID          string
 	Prefix            string // the first three octets of its /24
 }
@@ -87,6 +91,9 @@ func newPlan(o Options) plan {
 		p.networks = append(p.networks, paymentsFlat)
 		p.guests = append(p.guests, guest(Flat1, "f1e2d3c4-b5a6-4978-8a9b-acbdcedf0a1b", Compute01, paymentsFlat, "1b2c3d4e-5f60-4718-9a2b-3c4d5e6f7081", 0x31, 141))
 	}
+	if o.VXLAN != NoVXLAN {
+		p.addVXLAN()
+	}
 	for i, n := range p.networks {
 		for _, m := range p.controllers() {
 			p.dhcpPorts = append(p.dhcpPorts, dhcpPort(i, m, n))
@@ -107,6 +114,8 @@ var dhcpPortIDs = [...]map[string]string{
 	{Controller01: "004b787f-9b2e-4d1c-8a57-6f0c3e91d2b4", Controller02: "5e8d1a2c-7f90-4b3e-a6d5-c4b3a2918070"},
 	{Controller01: "a1f6c3d2-e845-4790-b2c1-d0e9f8a7b6c5", Controller02: "e6d7c8b9-0a1f-4e2d-93c4-b5a6978869f0"},
 	{Controller01: "2f3e4d5c-6b7a-4899-a0b1-c2d3e4f50617", Controller02: "8c9dae0f-1b2a-43c4-95d6-e7f809a1b2c3"},
+	{Controller01: "30a1b2c4-d5e6-4f70-8192-a3b4c5d6e7f8", Controller02: "41b2c3d5-e6f7-4081-92a3-b4c5d6e7f809"},
+	{Controller01: "52c3d4e6-f708-4192-a3b4-c5d6e7f8091a", Controller02: "63d4e5f7-0819-42a3-b4c5-d6e7f8091a2b"},
 }
 
 func dhcpPort(i int, machine string, n Network) Port {
@@ -136,6 +145,26 @@ func (p plan) guestPorts(machine string) []Port {
 
 func (p plan) dhcpPortsOf(machine string) []Port {
 	return slices.DeleteFunc(slices.Clone(p.dhcpPorts), func(port Port) bool { return port.Machine != machine })
+}
+
+// guestNamed returns a guest of the plan, or an empty one.
+func (p plan) guestNamed(name string) Guest {
+	for _, g := range p.guests {
+		if g.Name == name {
+			return g
+		}
+	}
+	return Guest{}
+}
+
+// serverTap is the tap of a network's DHCP port on controller01.
+func (p plan) serverTap(n Network) string {
+	for _, port := range p.dhcpPortsOf(Controller01) {
+		if port.Network.ID == n.ID {
+			return port.Tap()
+		}
+	}
+	return ""
 }
 
 // networksOf returns the networks that have a port on the machine: the agent

@@ -137,7 +137,7 @@ func (t *tree) programs(backend Backend) error {
 	t.file("usr/lib/whylab/ip", string(b), 0o755)
 	t.file(real, string(script("ip.sh")), 0o755)
 	t.file("usr/bin/systemctl", string(script("systemctl.sh")), 0o755)
-	for _, s := range []string{"boot", "linuxbridge-agent", "dhcp-agent"} {
+	for _, s := range []string{"boot", "linuxbridge-agent", "vxlan", "dhcp-agent"} {
 		t.file("usr/lib/whylab/"+s, string(script(s+".sh")), 0o755)
 	}
 	kind := strings.TrimPrefix(string(backend), "iptables-")
@@ -227,7 +227,7 @@ func (l *Lab) identity(t *tree, name string) {
 			"PRETTY_NAME=\"CentOS Linux 7 (Core)\"\n", 0o644)
 	}
 	t.file("usr/lib/whylab/system-log", l.options.systemLog()+"\n", 0o644)
-	t.file(l.options.rulesFile(), savedRules(name), 0o600)
+	t.file(l.options.rulesFile(), l.options.savedRules(name), 0o600)
 	trunks := ""
 	for _, p := range l.plan.physnets() {
 		trunks += nics[p] + "\n"
@@ -268,7 +268,7 @@ func (l *Lab) neutronFiles(t *tree, name string) {
 	}
 	t.file("etc/neutron/neutron.conf", "[DEFAULT]\nhost = "+name+"\nstate_path = /var/lib/neutron\nlog_dir = /var/log/neutron\n", 0o640)
 	t.file("etc/neutron/plugins/ml2/linuxbridge_agent.ini", "[linux_bridge]\nphysical_interface_mappings = "+strings.Join(mappings, ",")+
-		"\n[vxlan]\nenable_vxlan = false\n[securitygroup]\nenable_security_group = true\nfirewall_driver = iptables\n", 0o640)
+		"\n"+l.options.tunnelConfig(name)+"[securitygroup]\nenable_security_group = true\nfirewall_driver = iptables\n", 0o640)
 	t.file("etc/neutron/dhcp_agent.ini", "[DEFAULT]\ninterface_driver = linuxbridge\ndhcp_driver = neutron.agent.linux.dhcp.Dnsmasq\n", 0o640)
 
 	networks, taps := "", ""
@@ -280,6 +280,7 @@ func (l *Lab) neutronFiles(t *tree, name string) {
 		taps += p.Tap() + " " + p.Network.Bridge() + "\n"
 	}
 	t.file("usr/lib/whylab/networks", networks, 0o644)
+	t.file("usr/lib/whylab/vxlans", l.vxlanOrders(name), 0o644)
 	t.file("usr/lib/whylab/taps", taps, 0o644)
 	t.file("usr/lib/whylab/jumps", neutronJumps, 0o644)
 	t.file("usr/lib/whylab/chains", neutronChains(l.options.Style, trusted, guests), 0o644)

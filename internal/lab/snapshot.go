@@ -9,11 +9,13 @@ import (
 )
 
 // Snapshot describes everything on the machines that a fix may change: rules
-// of both back ends, saved rules, wiring, sysctls and dnsmasq's host files. Two
-// snapshots are equal when nothing changed but counters.
+// of both back ends, saved rules, wiring, where tunnels lead, sysctls and
+// dnsmasq's host files. Two snapshots are equal when nothing changed but
+// counters.
 func (l *Lab) Snapshot(ctx context.Context) (string, error) {
 	const script = `iptables-nft-save; iptables-legacy-save; cat "$1"; sysctl net.bridge.bridge-nf-call-iptables
 for f in /var/lib/neutron/dhcp/*/host; do [ ! -e "$f" ] || { echo "$f"; cat "$f"; }; done
+for d in /sys/class/net/vxlan-*; do [ ! -e "$d" ] || bridge fdb show dev "${d##*/}" | sed -n "/ dst .* permanent/s/^/${d##*/} /p" | sort; done
 echo links; ip -o link`
 	var b strings.Builder
 	for _, name := range l.plan.machines {

@@ -30,7 +30,7 @@ plug() { # NETWORK PORT MAC ADDRESS BRIDGE
 }
 
 enable() { # NETWORK
-	read -r port mac address bridge subnet range <"$neutron/$1/port"
+	read -r port mac address bridge subnet range mtu <"$neutron/$1/port"
 	plug "$1" "$port" "$mac" "$address" "$bridge"
 	kill_dnsmasq "$1"
 	mkdir -p "$state/$1"
@@ -42,7 +42,7 @@ enable() { # NETWORK
 		--dhcp-optsfile="$state/$1/opts" --dhcp-leasefile="$state/$1/leases" \
 		--dhcp-match=set:ipxe,175 --dhcp-userclass=set:ipxe6,iPXE --local-service --bind-dynamic \
 		--dhcp-range="set:subnet-$subnet,$range,static,255.255.255.0,86400s" \
-		--dhcp-option-force=option:mtu,1500 --dhcp-lease-max=256 --conf-file=/dev/null --domain=openstacklocal
+		--dhcp-option-force="option:mtu,$mtu" --dhcp-lease-max=256 --conf-file=/dev/null --domain=openstacklocal
 }
 
 disable() { # NETWORK

@@ -24,6 +24,9 @@ while read -r order; do
 		fi
 		client=''
 		;;
+	broadcast) # replies to everybody, as a client wants that hears nothing else yet
+		ask="$ask -B"
+		;;
 	forget)
 		rm -f "$LEASE"
 		ip addr flush dev eth0

@@ -4,6 +4,8 @@
 set -eu
 lib=/usr/lib/whylab
 
+$lib/vxlan
+
 while read -r bridge uplink nic vlan; do
 	[ -e "/sys/class/net/$bridge" ] || ip link add "$bridge" type bridge forward_delay 0 stp_state 0
 	ip link set "$bridge" up

@@ -86,12 +86,14 @@ func options(args []string, stderr io.Writer) (lab.Options, []lab.Fault, error) 
 	style := flags.String("style", string(lab.NewStyle), "how Neutron accepts trusted ports: new (both directions) or old")
 	flags.BoolVar(&o.SecondController, "second-controller", false, "a second node that serves DHCP")
 	flags.BoolVar(&o.Flat, "flat", false, "a flat network too")
+	vxlan := flags.String("vxlan", string(lab.NoVXLAN), "VXLAN networks too, by multicast or l2population")
 	flags.StringVar(&o.User, "user", "root", "login in ssh_config: root, whyprobe or nosudo")
 	verbose := flags.Bool("v", false, "log what the lab does")
 	if err := flags.Parse(args); err != nil {
 		return o, nil, err
 	}
 	o.Distro, o.Backend, o.Style = lab.Distro(*distro), lab.Backend(*backend), lab.Style(*style)
+	o.VXLAN = lab.VXLANMode(*vxlan)
 	if *verbose {
 		o.Log = slog.New(slog.NewTextHandler(stderr, nil))
 	}
@@ -120,7 +122,11 @@ func demanded(o, by lab.Options) lab.Options {
 	if by.Style != "" {
 		o.Style = by.Style
 	}
+	if by.VXLAN != lab.NoVXLAN {
+		o.VXLAN = by.VXLAN
+	}
 	o.SecondController = o.SecondController || by.SecondController
+	o.Flat = o.Flat || by.Flat
 	return o
 }
 
