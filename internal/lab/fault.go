@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,11 +30,13 @@ type Fault struct {
 	Doc     string
 	// Options are what the lab must be made with.
 	Options Options
-	// Inject breaks the lab and leaves web-1 as an operator would find it: a
-	// faulty lab's web-1 has no address, a decoy's has one and asks for it
+	// Guest is whom the question is about: web-1 when empty.
+	Guest string
+	// Inject breaks the lab and leaves the guest as an operator would find it:
+	// a faulty lab's guest has no address, a decoy's has one and asks for it
 	// again every few seconds.
 	Inject func(context.Context, *Lab) error
-	// Heal takes the fault away; web-1 then gets its address by itself.
+	// Heal takes the fault away; the guest then gets its address by itself.
 	Heal func(context.Context, *Lab) error
 	Want Want
 	// Also are other catalogue ids whose predicates, as the catalogue words
@@ -43,6 +46,9 @@ type Fault struct {
 
 // Name is ID/Variant.
 func (f Fault) Name() string { return f.ID + "/" + f.Variant }
+
+// Asked is the guest that the question is about.
+func (f Fault) Asked() string { return cmp.Or(f.Guest, Web1) }
 
 // Decoy tells whether DHCP works in spite of the fault.
 func (f Fault) Decoy() bool { return f.Want.State == healthy }
@@ -56,7 +62,8 @@ const (
 
 // Faults returns every fault and decoy, in the order of their ids, decoys last.
 func Faults() []Fault {
-	return slices.Concat(dhcp01(), dhcp02(), dhcp09(), dhcp10(), dhcp16(), dhcp17(), dhcp18(), dhcp42(), decoys())
+	return slices.Concat(dhcp01(), dhcp02(), dhcp09(), dhcp10(), dhcp16(), dhcp17(), dhcp18(), dhcp42(),
+		vxlanFaults(), flatFaults(), decoys(), vxlanDecoys(), flatDecoys())
 }
 
 // FindFaults returns the faults with the name ID/VARIANT or with the ID.
@@ -88,28 +95,37 @@ func (c change) do(ctx context.Context, l *Lab) error {
 }
 
 // broken makes an Inject of changes after which web-1 asks in vain.
-func broken(changes ...change) func(context.Context, *Lab) error {
+func broken(changes ...change) func(context.Context, *Lab) error { return brokenFor(Web1, changes...) }
+
+// brokenFor makes an Inject of changes after which a guest asks in vain.
+func brokenFor(guest string, changes ...change) func(context.Context, *Lab) error {
 	return func(ctx context.Context, l *Lab) error {
 		if err := all(ctx, l, changes); err != nil {
 			return err
 		}
-		return l.VM(Web1).Renew(ctx)
+		return l.VM(guest).Renew(ctx)
 	}
 }
 
 // harmless makes an Inject of changes in spite of which web-1 gets its address.
 func harmless(changes ...change) func(context.Context, *Lab) error {
+	return harmlessFor(Web1, changes...)
+}
+
+// harmlessFor makes an Inject of changes in spite of which a guest gets its
+// address.
+func harmlessFor(guest string, changes ...change) func(context.Context, *Lab) error {
 	return func(ctx context.Context, l *Lab) error {
 		if err := all(ctx, l, changes); err != nil {
 			return err
 		}
-		if err := l.VM(Web1).Renew(ctx); err != nil {
+		if err := l.VM(guest).Renew(ctx); err != nil {
 			return err
 		}
-		if _, err := l.VM(Web1).WaitLease(ctx); err != nil {
+		if _, err := l.VM(guest).WaitLease(ctx); err != nil {
 			return err
 		}
-		return l.VM(Web1).AskOften(ctx)
+		return l.VM(guest).AskOften(ctx)
 	}
 }
 

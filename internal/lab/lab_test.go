@@ -70,6 +70,8 @@ func TestKernelEveryKindOfLabGivesEveryGuestItsAddress(t *testing.T) {
 		{},
 		{Distro: Debian, Backend: Legacy, Style: OldStyle},
 		{SecondController: true, Flat: true},
+		{VXLAN: Multicast},
+		{VXLAN: L2Pop, SecondController: true},
 	} {
 		t.Run(fmt.Sprintf("%+v", o), func(t *testing.T) {
 			l, ctx := mustUp(t, o), testContext(t)
@@ -85,7 +87,7 @@ func TestKernelEveryKindOfLabGivesEveryGuestItsAddress(t *testing.T) {
 	}
 }
 
-// Every fault really stops web-1's lease, its packets die where Want says, and
+// Every fault really stops the guest's lease, its packets die where Want says, and
 // it gets its address when healed. Every decoy leaves it working.
 func TestKernelFaultsAreWhatTheyClaim(t *testing.T) {
 	needLab(t)
@@ -129,7 +131,7 @@ func checkFault(ctx context.Context, f Fault) (err error) {
 		return fmt.Errorf("inject: %w", err)
 	}
 	if f.Decoy() {
-		err = checkDecoy(ctx, l)
+		err = checkDecoy(ctx, l, f.Asked())
 	} else {
 		err = checkLoss(ctx, l, f)
 	}
@@ -142,24 +144,25 @@ func checkFault(ctx context.Context, f Fault) (err error) {
 	if f.Decoy() {
 		return nil
 	}
-	if _, err := l.VM(Web1).WaitLease(ctx); err != nil {
+	if _, err := l.VM(f.Asked()).WaitLease(ctx); err != nil {
 		return fmt.Errorf("after healing: %w", err)
 	}
 	return nil
 }
 
-// checkDecoy proves that web-1 gets its address while the decoy stands.
-func checkDecoy(ctx context.Context, l *Lab) error {
-	if ip, ok := l.VM(Web1).Lease(); !ok || ip != l.VM(Web1).Port.Address {
-		return fmt.Errorf("web-1 has the lease %q: the decoy is a fault", ip)
+// checkDecoy proves that the guest gets its address while the decoy stands.
+func checkDecoy(ctx context.Context, l *Lab, guest string) error {
+	vm := l.VM(guest)
+	if ip, ok := vm.Lease(); !ok || ip != vm.Port.Address {
+		return fmt.Errorf("%s has the lease %q: the decoy is a fault", guest, ip)
 	}
-	if !l.VM(Web1).AnswersARP(ctx) {
-		return fmt.Errorf("web-1 has its lease and does not answer ARP")
+	if !vm.AnswersARP(ctx) {
+		return fmt.Errorf("%s has its lease and does not answer ARP", guest)
 	}
 	return nil
 }
 
-// A traffic is what a capture counted: web-1's requests, and replies to it.
+// A traffic is what a capture counted: the guest's requests, and replies to it.
 type traffic struct{ requests, replies int }
 
 func (c traffic) of(direction string) int {
@@ -171,25 +174,32 @@ func (c traffic) of(direction string) int {
 
 // count captures on a device while the guest sends three DISCOVERs and pauses.
 // A device that is missing or down carries nothing.
-func count(ctx context.Context, l *Lab, machine, device string) traffic {
-	mac := l.VM(Web1).Port.MAC
-	out, _ := l.Machine(machine).Run(ctx, "timeout", "8", "tcpdump", "-l", "-nn", "-e", "-i", device,
-		"ether host "+mac+" and udp and (port 67 or port 68)") // its exit code is timeout's
-	return traffic{strings.Count(out, "BOOTP/DHCP, Request from "+mac), strings.Count(out, "BOOTP/DHCP, Reply")}
+func count(ctx context.Context, l *Lab, guest Port, machine, device string) traffic {
+	filter := "(ether host " + guest.MAC + " or ether broadcast) and udp and (port 67 or port 68)"
+	if device == tunnelNIC {
+		filter = fmt.Sprintf("udp port %d and host %s and host %s", tunnelPort, vtep(guest.Machine), vtep(Controller01))
+		if l.options.VXLAN == Multicast {
+			filter = fmt.Sprintf("udp port %d", tunnelPort)
+		}
+	}
+	out, _ := l.Machine(machine).Run(ctx, "timeout", "8", "tcpdump", "-l", "-nn", "-e", "-i", device, filter) // its exit code is timeout's
+
+	return traffic{strings.Count(out, "BOOTP/DHCP, Request from "+guest.MAC), strings.Count(out, "BOOTP/DHCP, Reply")}
 }
 
 func checkLoss(ctx context.Context, l *Lab, f Fault) error {
 	var from, to, server, tap traffic
 	var wg sync.WaitGroup
+	vm := l.VM(f.Asked())
 	if f.Want.FromDevice != "" && f.Want.FromNode != "" {
-		wg.Go(func() { from = count(ctx, l, f.Want.FromNode, f.Want.FromDevice) })
-		wg.Go(func() { to = count(ctx, l, f.Want.ToNode, f.Want.ToDevice) })
+		wg.Go(func() { from = count(ctx, l, vm.Port, f.Want.FromNode, f.Want.FromDevice) })
+		wg.Go(func() { to = count(ctx, l, vm.Port, f.Want.ToNode, f.Want.ToDevice) })
 	}
-	wg.Go(func() { server = count(ctx, l, Controller01, dhcpTap) })
-	wg.Go(func() { tap = count(ctx, l, Compute01, webTap) })
+	wg.Go(func() { server = count(ctx, l, vm.Port, Controller01, l.plan.serverTap(vm.Port.Network)) })
+	wg.Go(func() { tap = count(ctx, l, vm.Port, vm.Port.Machine, vm.Port.Tap()) })
 	wg.Wait()
-	if ip, ok := l.VM(Web1).Lease(); ok {
-		return fmt.Errorf("web-1 got %s in spite of the fault", ip)
+	if ip, ok := vm.Lease(); ok {
+		return fmt.Errorf("%s got %s in spite of the fault", vm.Name, ip)
 	}
 	if d := f.Want.Direction; f.Want.FromDevice != "" && f.Want.FromNode != "" && (from.of(d) == 0 || to.of(d) != 0) {
 		return fmt.Errorf("%s: %s/%s saw %+v, %s/%s saw %+v", d, f.Want.FromNode, f.Want.FromDevice, from, f.Want.ToNode, f.Want.ToDevice, to)
@@ -232,8 +242,8 @@ func TestFaultNamesAreUniqueAndSayWhatTheyWant(t *testing.T) {
 	if _, err := FindFaults("DHCP-99"); err == nil {
 		t.Error("FindFaults found DHCP-99")
 	}
-	if fs, err := FindFaults("DHCP-18"); err != nil || len(fs) != 5 {
-		t.Errorf("FindFaults(DHCP-18) = %d faults, %v; want the four and the decoy", len(fs), err)
+	if fs, err := FindFaults("DHCP-18"); err != nil || len(fs) != 9 {
+		t.Errorf("FindFaults(DHCP-18) = %d faults, %v; want the seven and the two decoys", len(fs), err)
 	}
 }
 

@@ -85,6 +85,12 @@ func (v *VM) Attempts() int {
 	return strings.Count(string(b), "no lease")
 }
 
+// AskForBroadcasts makes the guest forget its address and ask again, from now on
+// for replies to everybody (the broadcast flag).
+func (v *VM) AskForBroadcasts(ctx context.Context) error {
+	return v.orders(ctx, "stop", "forget", "broadcast", "ask")
+}
+
 // StopAsking makes the guest forget its address and fall silent.
 func (v *VM) StopAsking(ctx context.Context) error {
 	return v.orders(ctx, "stop", "forget")

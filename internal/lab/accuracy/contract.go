@@ -1,6 +1,6 @@
 // Package accuracy measures whybot from outside: for every fault and decoy of
-// the kernel lab it makes a lab, breaks it, asks the built whybot why web-1
-// gets no address, compares the answer with what was broken, applies and undoes
+// the kernel lab it makes a lab, breaks it, asks the built whybot why a
+// guest gets no address, compares the answer with what was broken, applies and undoes
 // every fix that is offered, and writes down what came of it. It knows whybot
 // by its command line and its JSON alone.
 package accuracy
@@ -59,19 +59,20 @@ type Outcome struct {
 var states = map[string]bool{"proven": true, "probable": true, "healthy": true, "unknown": true}
 
 const (
-	question    = "why can't web-1 get an IP"
+	question    = "why can't %s get an IP"
 	callTimeout = 120 * time.Second
 )
 
 // A whybot is the binary under test, aimed at one lab.
 type whybot struct {
 	binary, config string
+	guest          string   // whom it is asked about
 	env            []string // besides the usual
 }
 
 func (w whybot) ask(ctx context.Context) (Answer, error) {
 	var a Answer
-	if err := w.call(ctx, &a, "ask", "--config", w.config, "--json", question); err != nil {
+	if err := w.call(ctx, &a, "ask", "--config", w.config, "--json", fmt.Sprintf(question, w.guest)); err != nil {
 		return a, err
 	}
 	if !states[a.Verdict.State] {

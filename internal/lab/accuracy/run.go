@@ -79,13 +79,13 @@ func runCase(ctx context.Context, binary string, f lab.Fault) Result {
 }
 
 func measure(ctx context.Context, l *lab.Lab, binary string, r *Result) error {
-	if _, err := waitLease(ctx, l); err != nil {
+	if _, err := waitLease(ctx, l, r.Fault.Asked()); err != nil {
 		return fmt.Errorf("before the fault: %w", err)
 	}
 	if err := r.Fault.Inject(ctx, l); err != nil {
 		return fmt.Errorf("inject: %w", err)
 	}
-	w := whybot{binary: binary, config: l.Config()}
+	w := whybot{binary: binary, config: l.Config(), guest: r.Fault.Asked()}
 	answer, err := w.ask(ctx)
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func measureAsking(ctx context.Context, l *lab.Lab, w whybot, r *Result) error {
 	if !r.Quiet() {
 		return nil
 	}
-	if err := l.VM(lab.Web1).AskOften(ctx); err != nil {
+	if err := l.VM(w.guest).AskOften(ctx); err != nil {
 		return err
 	}
 	w.env = []string{"WHYBOT_DIAGNOSE_ARP_CHECK=false"}
@@ -209,12 +209,12 @@ func cure(ctx context.Context, l *lab.Lab, w whybot, fix Fix) error {
 	if o.State != "verified" {
 		return fmt.Errorf("apply ended as %q, want verified", o.State)
 	}
-	ip, err := waitLease(ctx, l)
+	ip, err := waitLease(ctx, l, w.guest)
 	if err != nil {
-		return fmt.Errorf("apply says verified, and web-1 has no address: %w", err)
+		return fmt.Errorf("apply says verified, and %s has no address: %w", w.guest, err)
 	}
-	if want := l.VM(lab.Web1).Port.Address; ip != want {
-		return fmt.Errorf("apply says verified, and web-1 has %s instead of %s", ip, want)
+	if want := l.VM(w.guest).Port.Address; ip != want {
+		return fmt.Errorf("apply says verified, and %s has %s instead of %s", w.guest, ip, want)
 	}
 	return nil
 }
@@ -240,11 +240,11 @@ func undo(ctx context.Context, l *lab.Lab, w whybot, fix Fix, before string) err
 	if after != before {
 		return fmt.Errorf("undo did not restore the nodes: %s", firstDifference(before, after))
 	}
-	return asksInVain(ctx, l)
+	return asksInVain(ctx, l, w.guest)
 }
 
-func asksInVain(ctx context.Context, l *lab.Lab) error {
-	vm := l.VM(lab.Web1)
+func asksInVain(ctx context.Context, l *lab.Lab, guest string) error {
+	vm := l.VM(guest)
 	ctx, cancel := context.WithTimeoutCause(ctx, leaseTimeout, errors.New("the guest neither got an address nor gave up"))
 	defer cancel()
 	if err := vm.Renew(ctx); err != nil {
@@ -254,13 +254,13 @@ func asksInVain(ctx context.Context, l *lab.Lab) error {
 		return err
 	}
 	if ip, ok := vm.Lease(); ok {
-		return fmt.Errorf("after the undo web-1 gets %s: the fault did not come back", ip)
+		return fmt.Errorf("after the undo %s gets %s: the fault did not come back", guest, ip)
 	}
 	return nil
 }
 
-func waitLease(ctx context.Context, l *lab.Lab) (string, error) {
+func waitLease(ctx context.Context, l *lab.Lab, guest string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, leaseTimeout, fmt.Errorf("no lease within %s", leaseTimeout))
 	defer cancel()
-	return l.VM(lab.Web1).WaitLease(ctx)
+	return l.VM(guest).WaitLease(ctx)
 }
