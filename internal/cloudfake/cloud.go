@@ -23,6 +23,11 @@ type Cloud struct {
 	// it before Serve.
 	OnDHCPNetwork func(agentHost, networkID string, added bool)
 
+	// AgentAlive, when set, tells whether the process of an agent runs; where it
+	// does not, the heartbeats have stopped. It runs with the cloud's lock held
+	// and must not use the cloud. Set it before Serve.
+	AgentAlive func(host, binary string) bool
+
 	mu       sync.Mutex
 	model    Model
 	tokens   map[string]token

@@ -100,9 +100,9 @@ type Port struct {
 type Agent struct {
 	ID, Type, Host    string // Type: "DHCP agent", "Linux bridge agent", ...
 	Binary            string
-	Dead              bool
+	Dead              bool // whatever Cloud.AgentAlive says
 	AdminDown         bool
-	Heartbeat         time.Time // now when zero
+	Heartbeat         time.Time // when zero: now, or ten minutes ago of a dead agent
 	InterfaceMappings map[string]string
 	// TunnelingIP is the address of a linuxbridge agent's tunnels; an agent
 	// without one reports nothing about tunnels.

@@ -153,15 +153,19 @@ func (q *call) agents() []rendered {
 
 func (q *call) renderAgent(a *Agent) object {
 	const layout = "2006-01-02 15:04:05" // UTC, without saying so
+	alive := !a.Dead && (q.cloud.AgentAlive == nil || q.cloud.AgentAlive(a.Host, a.Binary))
 	beat := a.Heartbeat
 	if beat.IsZero() {
 		beat = time.Now()
+		if !alive {
+			beat = beat.Add(-10 * time.Minute)
+		}
 	}
 	o := object{
 		"id": a.ID, "agent_type": a.Type, "binary": a.Binary, "topic": "N/A", "host": a.Host,
 		"admin_state_up": !a.AdminDown, "created_at": "2026-01-05 09:00:00", "started_at": "2026-01-05 09:00:00",
 		"heartbeat_timestamp": beat.UTC().Format(layout), "description": nil, "resources_synced": nil,
-		"availability_zone": nil, "alive": !a.Dead,
+		"availability_zone": nil, "alive": alive,
 	}
 	if a.Type == "DHCP agent" {
 		o["topic"], o["availability_zone"] = "dhcp_agent", "nova"

@@ -1,10 +1,6 @@
 package lab
 
-import (
-	"context"
-
-	"whybot/internal/cloudfake"
-)
+import "context"
 
 // decoys look like a fault and are none: web-1 gets its address.
 func decoys() []Fault {
@@ -64,37 +60,17 @@ func decoys() []Fault {
 			Doc:    "another network's sub-interface on the same NIC is down",
 			Inject: harmless(on(Compute01, setDown, dbSub)), Heal: healed(on(Compute01, setUp, dbSub)),
 		},
+		{
+			ID: "DHCP-11", Variant: "decoy-still-serves",
+			Doc:    "the DHCP agent is dead, its dnsmasq is not and knows web-1",
+			Inject: harmless(on(Controller01, stopDHCPAgent)), Heal: healed(on(Controller01, startDHCPAgent)),
+		},
 	}
-	ds = append(ds, deadAgent(), busyNeighbour(), quietLeaseholder())
+	ds = append(ds, busyNeighbour(), quietLeaseholder())
 	for i := range ds {
 		ds[i].Want.State = healthy
 	}
 	return ds
-}
-
-// deadAgent is a DHCP agent that Neutron calls dead while its dnsmasq serves.
-func deadAgent() Fault {
-	dead := func(l *Lab, is bool) {
-		l.Cloud.Update(func(m *cloudfake.Model) {
-			for i := range m.Agents {
-				if m.Agents[i].ID == DHCPAgentID(Controller01) {
-					m.Agents[i].Dead = is
-				}
-			}
-		})
-	}
-	return Fault{
-		ID: "DHCP-11", Variant: "decoy-still-serves",
-		Doc: "the DHCP agent is dead, its dnsmasq is not and knows web-1",
-		Inject: func(ctx context.Context, l *Lab) error {
-			dead(l, true)
-			return harmless(on(Controller01, "systemctl stop neutron-dhcp-agent"))(ctx, l)
-		},
-		Heal: func(ctx context.Context, l *Lab) error {
-			dead(l, false)
-			return on(Controller01, "systemctl start neutron-dhcp-agent").do(ctx, l)
-		},
-	}
 }
 
 // busyNeighbour is DHCP traffic of another network on the same NICs.

@@ -11,7 +11,9 @@ import (
 // A Want is what whybot should say about a fault. An empty field is not
 // compared.
 type Want struct {
-	State    string // proven; healthy marks a decoy
+	// State is the least that must be claimed: proven, or probable where
+	// nothing can prove it; healthy marks a decoy.
+	State    string
 	Cause    string // catalogue id
 	FromNode string
 	// FromDevice is the last hop that sees the packet.
@@ -42,6 +44,9 @@ type Fault struct {
 	// Also are other catalogue ids whose predicates, as the catalogue words
 	// them, hold as well: an answer with one of them is not wrong.
 	Also []string
+	// Passing says that the fault ends by itself: what undoes its fix does not
+	// bring it back.
+	Passing bool
 }
 
 // Name is ID/Variant.
@@ -54,15 +59,17 @@ func (f Fault) Asked() string { return cmp.Or(f.Guest, Web1) }
 func (f Fault) Decoy() bool { return f.Want.State == healthy }
 
 const (
-	proven  = "proven"
-	healthy = "healthy"
-	request = "request"
-	reply   = "reply"
+	proven   = "proven"
+	probable = "probable"
+	healthy  = "healthy"
+	request  = "request"
+	reply    = "reply"
 )
 
 // Faults returns every fault and decoy, in the order of their ids, decoys last.
 func Faults() []Fault {
-	return slices.Concat(dhcp01(), dhcp02(), dhcp09(), dhcp10(), dhcp16(), dhcp17(), dhcp18(), dhcp42(),
+	return slices.Concat(dhcp01(), dhcp02(), dhcp03(), dhcp04(), dhcp09(), dhcp10(), dhcp16(), dhcp17(), dhcp18(),
+		dhcp22(), dhcp24(), dhcp25(), dhcp41(), dhcp42(), dhcp43(),
 		vxlanFaults(), flatFaults(), decoys(), vxlanDecoys(), flatDecoys())
 }
 
@@ -144,13 +151,20 @@ func all(ctx context.Context, l *Lab, changes []change) error {
 
 // Devices that the faults are about.
 var (
-	webTap    = TapName("3d1c2f4a-0b6e-4c8d-9e7f-a1b2c3d4e5f6")
+	webTap    = TapName(webPortID)
 	dbTap     = TapName("7c25e8f1-3a94-4b6d-a1c8-f0e9d8c7b6a5")
 	dhcpTap   = TapName(dhcpPortIDs[0][Controller01])
 	webBridge = paymentsNet.Bridge()
 	webSub    = paymentsNet.Uplink()
 	dbBridge  = paymentsDBNet.Bridge()
 	dbSub     = paymentsDBNet.Uplink()
+)
+
+// web-1's port.
+const (
+	webPortID  = "3d1c2f4a-0b6e-4c8d-9e7f-a1b2c3d4e5f6"
+	webMAC     = "fa:16:3e:4b:10:11"
+	webAddress = "10.30.92.101"
 )
 
 // restartAgent is the cure-all for wiring and chains.

@@ -4,6 +4,9 @@ package lab
 const (
 	killDnsmasq = `kill -KILL "$(cat "/var/lib/neutron/dhcp/$1/pid")"`
 	syncDHCP    = `/usr/lib/whylab/dhcp-agent enable "$1"`
+
+	stopDHCPAgent  = "systemctl stop neutron-dhcp-agent; "
+	startDHCPAgent = "systemctl start neutron-dhcp-agent; "
 )
 
 // dhcp09 is dnsmasq dead on every node that serves the network.

@@ -13,7 +13,6 @@ const staleAddress = "10.30.92.199"
 
 // dhcp10 is a dnsmasq that does not know web-1 as Neutron does.
 func dhcp10() []Fault {
-	webMAC := "fa:16:3e:4b:10:11"
 	want := Want{State: proven, Cause: "DHCP-10"}
 	heal := healed(on(Controller01, syncDHCP, paymentsNet.ID))
 	return []Fault{

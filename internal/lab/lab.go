@@ -52,7 +52,7 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 	}
 	l := &Lab{Dir: c.dir, options: o, plan: newPlan(o), claim: c, machines: map[string]*Machine{}, vms: map[string]*VM{}}
 	l.Cloud = cloudfake.New(newModel(l.plan, o))
-	l.Cloud.OnDHCPNetwork = l.onDHCPNetwork
+	l.Cloud.OnDHCPNetwork, l.Cloud.AgentAlive = l.onDHCPNetwork, l.agentRuns
 	ctx, cancel := context.WithTimeoutCause(ctx, bootTimeout, errors.New("lab: not up in time"))
 	defer cancel()
 	start := time.Now()

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -87,11 +88,14 @@ func TestKernelEveryKindOfLabGivesEveryGuestItsAddress(t *testing.T) {
 	}
 }
 
+// onlyFault tries the faults whose name contains a text.
+var onlyFault = flag.String("fault", "", "try the faults whose name contains this only")
+
 // Every fault really stops the guest's lease, its packets die where Want says, and
 // it gets its address when healed. Every decoy leaves it working.
 func TestKernelFaultsAreWhatTheyClaim(t *testing.T) {
 	needLab(t)
-	faults := Faults()
+	faults := slices.DeleteFunc(Faults(), func(f Fault) bool { return !strings.Contains(f.Name(), *onlyFault) })
 	results := make([]error, len(faults))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 6) // labs mostly wait; more than this starves them

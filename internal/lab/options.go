@@ -130,3 +130,15 @@ func (o Options) systemLog() string {
 	}
 	return "/var/log/messages"
 }
+
+// agentLog is where an agent of the distribution's packages writes its log.
+func (o Options) agentLog(agent string) string {
+	return "/var/log/neutron/" + o.logPrefix() + agent + ".log"
+}
+
+func (o Options) logPrefix() string {
+	if o.Distro == Debian {
+		return "neutron-"
+	}
+	return ""
+}

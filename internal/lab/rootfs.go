@@ -227,6 +227,7 @@ func (l *Lab) identity(t *tree, name string) {
 			"PRETTY_NAME=\"CentOS Linux 7 (Core)\"\n", 0o644)
 	}
 	t.file("usr/lib/whylab/system-log", l.options.systemLog()+"\n", 0o644)
+	t.file("usr/lib/whylab/log-prefix", l.options.logPrefix()+"\n", 0o644)
 	t.file(l.options.rulesFile(), l.options.savedRules(name), 0o600)
 	trunks := ""
 	for _, p := range l.plan.physnets() {

@@ -8,7 +8,7 @@ mkdir -p $run
 
 note() { # UNIT TEXT: a line in the agent's own log
 	[ ! -d /var/log/neutron ] || case $1 in
-	neutron-*) echo "$(date '+%F %T.000') $(pid_of "$1") INFO $1 [-] $2" >>"/var/log/neutron/${1#neutron-}.log" ;;
+	neutron-*) echo "$(date '+%F %T.000') $(pid_of "$1") INFO $1 [-] $2" >>"/var/log/neutron/$(cat $lib/log-prefix)${1#neutron-}.log" ;;
 	esac
 }
 pid_of() { cat "$run/$1.pid" 2>/dev/null || echo 0; }
