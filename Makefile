@@ -12,7 +12,7 @@ fuzz: ; scripts/fuzz.sh
 bench: ; go test -run '^$$' -bench . -benchmem ./...
 demo: ; go run . demo --script
 demo-lab: build ; go run ./internal/lab/cmd/demolab -whybot bin/whybot
-accuracy: build ; go run ./internal/lab/cmd/accuracy -whybot bin/whybot
+accuracy: build ; go run ./internal/lab/cmd/accuracy -whybot bin/whybot $(ARGS)
 differential: ; go run ./internal/lab/cmd/differential $(DIFFFLAGS)
 image: ; docker build -t whybot .
 ci: ; .ci/run

@@ -23,6 +23,9 @@ type Cloud struct {
 	// it before Serve.
 	OnDHCPNetwork func(agentHost, networkID string, added bool)
 
+	// OnChange, when set, is called after a request changed a network, a subnet
+	// or a port, as OnDHCPNetwork is. Set it before Serve.
+	OnChange func()
 	// AgentAlive, when set, tells whether the process of an agent runs; where it
 	// does not, the heartbeats have stopped. It runs with the cloud's lock held
 	// and must not use the cloud. Set it before Serve.

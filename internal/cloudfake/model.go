@@ -75,7 +75,16 @@ type Subnet struct {
 	GatewayIP           string // null in the API when empty
 	NoDHCP              bool
 	Nameservers         []string
+	// Pools are the allocation pools; when nil, one from the tenth address of
+	// the subnet up to, at most, its hundred and ninety-ninth.
+	Pools []Pool
+	// RAMode and AddressMode are ipv6_ra_mode and ipv6_address_mode; null in the
+	// API when empty.
+	RAMode, AddressMode string
 }
+
+// A Pool is a range of addresses that a subnet gives out, both ends included.
+type Pool struct{ Start, End string }
 
 // A FixedIP is one address of a port.
 type FixedIP struct{ SubnetID, Address string }
@@ -94,6 +103,7 @@ type Port struct {
 	NoPortSecurity      bool
 	HostID              string
 	VIFType             string // bridge when empty and HostID is set, else unbound
+	MigratingTo         string // the host that a live migration moves it to
 }
 
 // An Agent is a Neutron agent.

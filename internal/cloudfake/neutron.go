@@ -28,14 +28,18 @@ func neutron(q *call) answer {
 	if len(parts) > 2 {
 		return q.schedule(parts)
 	}
-	c, known := collections[parts[0]]
-	if !known || q.Method != http.MethodGet {
-		return noResource()
-	}
-	if len(parts) == 2 {
+	c, known := collectionNamed(parts[0])
+	switch {
+	case !known:
+	case len(parts) == 2 && q.Method == http.MethodPut && c.update != nil:
+		return q.update(c, parts[1])
+	case q.Method != http.MethodGet:
+	case len(parts) == 2:
 		return q.show(c, parts[1])
+	default:
+		return q.list(strings.ReplaceAll(parts[0], "-", "_"), c)
 	}
-	return q.list(parts[0], c)
+	return noResource()
 }
 
 func neutronError(status int, kind, message string) answer {
@@ -58,6 +62,17 @@ type collection struct {
 	kind     string // as in "PortNotFound"
 	all      func(*call) []rendered
 	hidden   []string
+	// id is the key that a resource is found by; "id" when empty.
+	id string
+	// update changes a resource as a PUT asks; nil where the fake knows none.
+	update func(q *call, id string, attributes map[string]json.RawMessage) (problem *answer)
+	// secret collections are empty to everybody but administrators.
+	secret bool
+}
+
+func (c collection) idOf(o object) string {
+	id, _ := o[cmp.Or(c.id, "id")].(string)
+	return id
 }
 
 // A rendered resource knows whether the caller may see it at all.
@@ -66,16 +81,31 @@ type rendered struct {
 	visible bool
 }
 
-var collections = map[string]collection{
-	"networks": {"network", "Network", (*call).networks, []string{
-		"provider:network_type", "provider:physical_network", "provider:segmentation_id",
-	}},
-	"subnets": {"subnet", "Subnet", (*call).subnets, nil},
-	"ports": {"port", "Port", (*call).ports, []string{
-		"binding:host_id", "binding:vif_type", "binding:vif_details", "binding:profile", "resource_request",
-	}},
-	"agents":      {"agent", "Agent", (*call).agents, nil},
-	"floatingips": {"floatingip", "FloatingIP", (*call).floatingIPs, nil},
+// collectionNamed knows the collections by their part of the path.
+func collectionNamed(name string) (collection, bool) {
+	switch name {
+	case "networks":
+		return collection{
+			singular: "network", kind: "Network", all: (*call).networks, update: (*call).updateNetwork,
+			hidden: []string{"provider:network_type", "provider:physical_network", "provider:segmentation_id"},
+		}, true
+	case "subnets":
+		return collection{singular: "subnet", kind: "Subnet", all: (*call).subnets, update: (*call).updateSubnet}, true
+	case "ports":
+		return collection{
+			singular: "port", kind: "Port", all: (*call).ports, update: (*call).updatePort,
+			hidden: []string{"binding:host_id", "binding:vif_type", "binding:vif_details", "binding:profile", "resource_request"},
+		}, true
+	case "agents":
+		return collection{singular: "agent", kind: "Agent", all: (*call).agents, secret: true}, true
+	case "network-ip-availabilities":
+		return collection{
+			singular: "network_ip_availability", kind: "Network", all: (*call).ipAvailabilities, id: "network_id", secret: true,
+		}, true
+	case "floatingips":
+		return collection{singular: "floatingip", kind: "FloatingIP", all: (*call).floatingIPs}, true
+	}
+	return collection{}, false
 }
 
 // shown strips what the caller's role is not shown: the keys go away, they are
@@ -91,11 +121,11 @@ func (q *call) shown(c collection, o object) object {
 
 func (q *call) show(c collection, id string) answer {
 	for _, r := range c.all(q) {
-		if r.object["id"] == id && r.visible {
+		if c.idOf(r.object) == id && r.visible {
 			return ok(object{c.singular: q.shown(c, r.object)})
 		}
 	}
-	if c.kind == "Agent" && !q.admin() {
+	if c.secret && !q.admin() {
 		return noResource()
 	}
 	return neutronError(http.StatusNotFound, c.kind+"NotFound", fmt.Sprintf("%s %s could not be found.", c.kind, id))
@@ -116,7 +146,7 @@ func (q *call) list(name string, c collection) answer {
 			found = append(found, q.shown(c, r.object))
 		}
 	}
-	slices.SortFunc(found, func(a, b object) int { return cmp.Compare(idOf(a), idOf(b)) })
+	slices.SortFunc(found, func(a, b object) int { return cmp.Compare(c.idOf(a), c.idOf(b)) })
 	limit, _ := strconv.Atoi(query.Get("limit")) // what is no number means no limit here
 	cut, more := page(found, query, limit)
 	body := object{name: cut}
@@ -314,7 +344,21 @@ func (q *call) unbind(agentID, networkID string) answer {
 			fmt.Sprintf("The network %s is not hosted by the DHCP agent %s.", networkID, agentID))
 	}
 	m.DHCPBindings = slices.Delete(m.DHCPBindings, i, i+1)
+	m.reserveDHCPPort(agent.Host, networkID)
 	return answer{status: http.StatusNoContent, after: q.cloud.tellAgent(agent.Host, networkID, false)}
+}
+
+// ReservedDHCPPort is the device_id of the DHCP port of a network that was taken
+// from its agent: the next agent of the network takes it over with its address.
+const ReservedDHCPPort = "reserved_dhcp_port"
+
+func (m *Model) reserveDHCPPort(host, networkID string) {
+	for i := range m.Ports {
+		p := &m.Ports[i]
+		if p.DeviceOwner == "network:dhcp" && p.HostID == host && p.NetworkID == networkID {
+			p.DeviceID = ReservedDHCPPort
+		}
+	}
 }
 
 func (c *Cloud) tellAgent(host, networkID string, added bool) func() {

@@ -1,7 +1,6 @@
 package cloudfake
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 )
@@ -56,19 +55,15 @@ func (q *call) subnets() []rendered {
 	var all []rendered
 	for i := range m.Subnets {
 		s := &m.Subnets[i]
-		version := 4
-		if p, err := netip.ParsePrefix(s.CIDR); err == nil && p.Addr().Is6() {
-			version = 6
-		}
 		nameservers := s.Nameservers
 		if nameservers == nil {
 			nameservers = []string{}
 		}
 		all = append(all, rendered{visible: m.network(s.NetworkID).Shared || q.mayRead(s.ProjectID), object: object{
 			"id": s.ID, "name": s.Name, "tenant_id": s.ProjectID, "project_id": s.ProjectID, "network_id": s.NetworkID,
-			"ip_version": version, "subnetpool_id": nil, "enable_dhcp": !s.NoDHCP,
-			"ipv6_ra_mode": nil, "ipv6_address_mode": nil, "gateway_ip": null(s.GatewayIP), "cidr": s.CIDR,
-			"allocation_pools": allocationPools(s.CIDR), "host_routes": []any{}, "dns_nameservers": nameservers,
+			"ip_version": s.version(), "subnetpool_id": nil, "enable_dhcp": !s.NoDHCP,
+			"ipv6_ra_mode": null(s.RAMode), "ipv6_address_mode": null(s.AddressMode), "gateway_ip": null(s.GatewayIP), "cidr": s.CIDR,
+			"allocation_pools": renderPools(s.pools()), "host_routes": []any{}, "dns_nameservers": nameservers,
 			"description": "", "service_types": []any{}, "tags": []any{},
 			"created_at": stamp, "updated_at": stamp, "revision_number": 0,
 		}})
@@ -76,25 +71,12 @@ func (q *call) subnets() []rendered {
 	return all
 }
 
-// allocationPools spans a subnet from its tenth address up to, at most, its
-// hundred and ninety-ninth; clients look at the shape only.
-func allocationPools(cidr string) []any {
-	p, err := netip.ParsePrefix(cidr)
-	if err != nil {
-		return []any{}
+func renderPools(pools []Pool) []any {
+	rendered := []any{}
+	for _, p := range pools {
+		rendered = append(rendered, object{"start": p.Start, "end": p.End})
 	}
-	var first netip.Addr
-	last := p.Masked().Addr()
-	for i := 1; i < 200 && p.Contains(last.Next()); i++ {
-		last = last.Next()
-		if i == 10 {
-			first = last
-		}
-	}
-	if !first.IsValid() {
-		return []any{}
-	}
-	return []any{object{"start": first.String(), "end": last.String()}}
+	return rendered
 }
 
 func (q *call) ports() []rendered {
@@ -124,7 +106,10 @@ func renderPort(p *Port) object {
 			vif = "bridge"
 		}
 	}
-	details := object{}
+	details, profile := object{}, object{}
+	if p.MigratingTo != "" {
+		profile["migrating_to"] = p.MigratingTo
+	}
 	if vif == "bridge" {
 		details = object{"connectivity": "l2", "port_filter": true, "bound_drivers": object{"0": "linuxbridge"}}
 	}
@@ -133,7 +118,7 @@ func renderPort(p *Port) object {
 		"mac_address": p.MAC, "admin_state_up": !p.AdminDown, "status": or(p.Status, "ACTIVE"),
 		"device_id": p.DeviceID, "device_owner": p.DeviceOwner, "fixed_ips": ips,
 		"allowed_address_pairs": []any{}, "extra_dhcp_opts": []any{}, "security_groups": groups, "description": "",
-		"binding:vnic_type": "normal", "binding:profile": object{}, "binding:host_id": p.HostID,
+		"binding:vnic_type": "normal", "binding:profile": profile, "binding:host_id": p.HostID,
 		"binding:vif_type": vif, "binding:vif_details": details,
 		"port_security_enabled": !p.NoPortSecurity, "qos_policy_id": nil, "qos_network_policy_id": nil,
 		"resource_request": nil, "tags": []any{}, "created_at": stamp, "updated_at": stamp, "revision_number": 4,
@@ -151,9 +136,14 @@ func (q *call) agents() []rendered {
 	return all
 }
 
+// alive says what Neutron concludes from an agent's heartbeats.
+func (q *call) alive(a *Agent) bool {
+	return !a.Dead && (q.cloud.AgentAlive == nil || q.cloud.AgentAlive(a.Host, a.Binary))
+}
+
 func (q *call) renderAgent(a *Agent) object {
 	const layout = "2006-01-02 15:04:05" // UTC, without saying so
-	alive := !a.Dead && (q.cloud.AgentAlive == nil || q.cloud.AgentAlive(a.Host, a.Binary))
+	alive := q.alive(a)
 	beat := a.Heartbeat
 	if beat.IsZero() {
 		beat = time.Now()

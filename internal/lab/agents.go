@@ -1,7 +1,12 @@
 package lab
 
-import (
-	"strings"
+import "strings"
+
+const (
+	dhcpAgent = "neutron-dhcp-agent"
+	// deafMark is on a machine whose DHCP agent lost its queue: it runs, and no
+	// message reaches it until it is started anew.
+	deafMark = "/run/whylab/" + dhcpAgent + ".deaf"
 )
 
 // agentRuns tells whether a Neutron agent's process runs on a machine; an agent

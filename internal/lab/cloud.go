@@ -29,9 +29,7 @@ func newModel(p plan, o Options) cloudfake.Model {
 		m.Ports = append(m.Ports, port)
 	}
 	for _, d := range p.dhcpPorts {
-		port := modelPort(d)
-		port.DeviceID, port.DeviceOwner, port.NoPortSecurity = "dhcp"+d.ID+"-"+d.Network.ID, "network:dhcp", true
-		m.Ports = append(m.Ports, port)
+		m.Ports = append(m.Ports, modelDHCPPort(d))
 		m.DHCPBindings = append(m.DHCPBindings, cloudfake.DHCPBinding{AgentID: DHCPAgentID(d.Machine), NetworkID: d.Network.ID})
 	}
 	for _, name := range p.machines {
@@ -55,6 +53,17 @@ func modelPort(p Port) cloudfake.Port {
 		ID: p.ID, NetworkID: p.Network.ID, ProjectID: projectID, MAC: p.MAC, HostID: p.Machine,
 		FixedIPs: []cloudfake.FixedIP{{SubnetID: p.Network.SubnetID, Address: p.Address}},
 	}
+}
+
+const dhcpOwner = "network:dhcp"
+
+// dhcpDeviceID is how Neutron marks a DHCP port as an agent's.
+func dhcpDeviceID(p Port) string { return "dhcp" + p.ID + "-" + p.Network.ID }
+
+func modelDHCPPort(p Port) cloudfake.Port {
+	port := modelPort(p)
+	port.DeviceID, port.DeviceOwner, port.NoPortSecurity = dhcpDeviceID(p), dhcpOwner, true
+	return port
 }
 
 func addAgents(m *cloudfake.Model, p plan, o Options, machine string) {

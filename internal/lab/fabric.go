@@ -32,14 +32,19 @@ func (l *Lab) makeFabric(ctx context.Context) error {
 		}
 	}
 	for _, g := range l.plan.guests {
-		// libvirt gives a tap the guest's MAC with fe in front
-		fmt.Fprintf(&b, "link add %s address fe%s netns %s type veth peer name eth0 address %s netns %s\n",
-			g.Port.Tap(), g.Port.MAC[2:], ns(g.Port.Machine), g.Port.MAC, ns("vm-"+g.Name))
+		b.WriteString(l.guestCable(g) + "\n")
 	}
 	if _, err := run(ctx, b.String(), "ip", "-batch", "-"); err != nil {
 		return fmt.Errorf("lab: make the fabric: %w", err)
 	}
 	return l.configureFabric(ctx)
+}
+
+// guestCable is the order to ip that makes a guest's NIC and its tap. libvirt
+// gives a tap the guest's MAC with fe in front.
+func (l *Lab) guestCable(g Guest) string {
+	return fmt.Sprintf("link add %s address fe%s netns %s type veth peer name eth0 address %s netns %s",
+		g.Port.Tap(), g.Port.MAC[2:], l.claim.namespace(g.Port.Machine), g.Port.MAC, l.claim.namespace("vm-"+g.Name))
 }
 
 // A cable joins a machine's NIC to a bridge of the virtual switch.

@@ -68,8 +68,9 @@ const (
 
 // Faults returns every fault and decoy, in the order of their ids, decoys last.
 func Faults() []Fault {
-	return slices.Concat(dhcp01(), dhcp02(), dhcp03(), dhcp04(), dhcp09(), dhcp10(), dhcp16(), dhcp17(), dhcp18(),
-		dhcp22(), dhcp24(), dhcp25(), dhcp41(), dhcp42(), dhcp43(),
+	return slices.Concat(dhcp01(), dhcp02(), dhcp03(), dhcp04(), dhcp09(), dhcp10(), dhcp11(),
+		dhcp12(), dhcp13(), dhcp14(), dhcp15(), dhcp16(), dhcp17(), dhcp18(),
+		dhcp22(), dhcp24(), dhcp25(), dhcp26(), dhcp41(), dhcp42(), dhcp43(),
 		vxlanFaults(), flatFaults(), decoys(), vxlanDecoys(), flatDecoys())
 }
 
@@ -162,9 +163,10 @@ var (
 
 // web-1's port.
 const (
-	webPortID  = "3d1c2f4a-0b6e-4c8d-9e7f-a1b2c3d4e5f6"
-	webMAC     = "fa:16:3e:4b:10:11"
-	webAddress = "10.30.92.101"
+	webServerID = "6a1f5b7e-3c52-4d0e-9a9c-0b7d1f2e3a41"
+	webPortID   = "3d1c2f4a-0b6e-4c8d-9e7f-a1b2c3d4e5f6"
+	webMAC      = "fa:16:3e:4b:10:11"
+	webAddress  = "10.30.92.101"
 )
 
 // restartAgent is the cure-all for wiring and chains.

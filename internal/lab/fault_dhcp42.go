@@ -1,6 +1,10 @@
 package lab
 
-import "context"
+import (
+	"context"
+
+	"whybot/internal/cloudfake"
+)
 
 // dhcp42 is a guest that does not ask.
 func dhcp42() []Fault {
@@ -36,6 +40,22 @@ func dhcp42() []Fault {
 				return l.VM(Web1).Renew(ctx)
 			},
 		},
+		notRunning("shut-off", "web-1 is shut off: it has no tap", "SHUTOFF", ""),
+		notRunning("in-error", "web-1 is in ERROR: it has no tap", "ERROR", ""),
+		notRunning("building", "Nova is still building web-1: it has no tap yet", "BUILD", "spawning"),
+	}
+}
+
+// notRunning is a guest that does not run, for Nova's own reasons.
+func notRunning(variant, doc, status, task string) Fault {
+	state := func(status, task, port string) func(*cloudfake.Model) {
+		return both(changeServer(webServerID, func(s *cloudfake.Server) { s.Status, s.TaskState = status, task }),
+			changePort(webPortID, func(p *cloudfake.Port) { p.Status = port }))
+	}
+	return Fault{
+		ID: "DHCP-42", Variant: variant, Doc: doc, Want: Want{State: probable, Cause: "DHCP-42"},
+		Inject: inOrder(unplugGuest(Web1), neutron(state(status, task, "DOWN"))),
+		Heal:   inOrder(neutron(state("", "", "")), plugGuest(Web1)),
 	}
 }
 

@@ -1,6 +1,10 @@
 package lab
 
-import "context"
+import (
+	"context"
+
+	"whybot/internal/cloudfake"
+)
 
 // Changes of the wiring: $1 is the device, $2 the bridge.
 const (
@@ -93,6 +97,33 @@ func dhcp18() []Fault {
 			ID: "DHCP-18", Variant: "nic-down-on-controller", Doc: "eth3 of the network node is down",
 			Want:   Want{State: proven, Cause: "DHCP-18", ToNode: Controller01, Direction: request},
 			Inject: broken(on(Controller01, setDown, "eth3")), Heal: healed(on(Controller01, setUp, "eth3")),
+		},
+		{
+			ID: "DHCP-18", Variant: "sub-interface-down-on-controller", Doc: "eth3.3092 of the network node is down",
+			Want: Want{
+				State: proven, Cause: "DHCP-18", FromNode: Controller01, FromDevice: "eth3",
+				ToNode: Controller01, ToDevice: webSub, Direction: request,
+			},
+			Inject: broken(on(Controller01, setDown, webSub)), Heal: healed(on(Controller01, setUp, webSub)),
+		},
+		{
+			ID: "DHCP-18", Variant: "no-carrier-on-controller", Doc: "the cable of the network node's eth3 is out",
+			Want: Want{State: proven, Cause: "DHCP-18", ToNode: Controller01, Direction: request},
+			Inject: func(ctx context.Context, l *Lab) error {
+				if err := l.Cable(ctx, Controller01, "eth3", false); err != nil {
+					return err
+				}
+				return l.VM(Web1).Renew(ctx)
+			},
+			Heal: func(ctx context.Context, l *Lab) error { return l.Cable(ctx, Controller01, "eth3", true) },
+		},
+		{
+			ID: "DHCP-18", Variant: "port-admin-down", Doc: "web-1's port is administratively down: the agent has set its tap down",
+			Want: Want{State: proven, Cause: "DHCP-18", FromNode: Compute01, ToNode: Compute01, Direction: request},
+			Inject: inOrder(neutron(changePort(webPortID, func(p *cloudfake.Port) { p.AdminDown, p.Status = true, "DOWN" })),
+				broken(on(Compute01, setDown, webTap))),
+			Heal: inOrder(neutron(changePort(webPortID, func(p *cloudfake.Port) { p.AdminDown, p.Status = false, "" })),
+				healed(on(Compute01, setUp, webTap)), renew(Web1)),
 		},
 	}
 }

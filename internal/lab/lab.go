@@ -32,6 +32,9 @@ type Lab struct {
 	machines map[string]*Machine
 	vms      map[string]*VM
 
+	telling sync.Mutex
+	told    map[string]map[string]map[string]string // by machine, network and file: what its DHCP agent was told
+
 	closing sync.Once
 	closed  error
 }
@@ -52,7 +55,9 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 	}
 	l := &Lab{Dir: c.dir, options: o, plan: newPlan(o), claim: c, machines: map[string]*Machine{}, vms: map[string]*VM{}}
 	l.Cloud = cloudfake.New(newModel(l.plan, o))
-	l.Cloud.OnDHCPNetwork, l.Cloud.AgentAlive = l.onDHCPNetwork, l.agentRuns
+	l.Cloud.OnDHCPNetwork = func(string, string, bool) { l.onChange() }
+	l.Cloud.OnChange, l.Cloud.AgentAlive = l.onChange, l.agentRuns
+	l.told = l.firstOrders()
 	ctx, cancel := context.WithTimeoutCause(ctx, bootTimeout, errors.New("lab: not up in time"))
 	defer cancel()
 	start := time.Now()

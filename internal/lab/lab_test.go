@@ -220,7 +220,8 @@ func checkEnds(f Fault, tap, server traffic) error {
 		ok = ok && server.requests > 0 && server.replies == 0
 	case "DHCP-10/entry-stale", "DHCP-01/rhel-nft", "DHCP-01/debian-legacy", "DHCP-01/both-controllers":
 		ok = ok && server.requests > 0 && server.replies > 0
-	case "DHCP-42/silent", "DHCP-42/no-carrier":
+	}
+	if f.ID == "DHCP-42" || f.ID == "DHCP-15" || f.Name() == "DHCP-18/port-admin-down" {
 		ok = tap == traffic{}
 	}
 	if !ok {
@@ -246,8 +247,8 @@ func TestFaultNamesAreUniqueAndSayWhatTheyWant(t *testing.T) {
 	if _, err := FindFaults("DHCP-99"); err == nil {
 		t.Error("FindFaults found DHCP-99")
 	}
-	if fs, err := FindFaults("DHCP-18"); err != nil || len(fs) != 9 {
-		t.Errorf("FindFaults(DHCP-18) = %d faults, %v; want the seven and the two decoys", len(fs), err)
+	if fs, err := FindFaults("DHCP-09"); err != nil || len(fs) != 3 {
+		t.Errorf("FindFaults(DHCP-09) = %d faults, %v; want the two and the decoy", len(fs), err)
 	}
 }
 

@@ -78,7 +78,7 @@ func newPlan(o Options) plan {
 		machines: []string{Controller01, Compute01, Compute02},
 		networks: []Network{paymentsNet, paymentsDBNet},
 		guests: []Guest{
-			guest(Web1, "6a1f5b7e-3c52-4d0e-9a9c-0b7d1f2e3a41", Compute01, paymentsNet, webPortID, 0x11, 101),
+			guest(Web1, webServerID, Compute01, paymentsNet, webPortID, 0x11, 101),
 			guest(Web2, "b3f0d9c8-5e41-4a7b-8c6d-2e1f0a9b8c7d", Compute02, paymentsNet, "b9e40d16-a25c-4f3b-8d7e-6c5b4a392817", 0x12, 23),
 			guest(DB1, "d4c3b2a1-9f8e-4d7c-b6a5-948372615f4e", Compute01, paymentsDBNet, "7c25e8f1-3a94-4b6d-a1c8-f0e9d8c7b6a5", 0x21, 121),
 			guest(AIO1, "0e1d2c3b-4a59-4867-b574-8392a1b0c9d8", Controller01, paymentsNet, "c8f7a6b5-d4e3-4c21-90fe-dcba98765432", 0x13, 131),

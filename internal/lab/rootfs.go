@@ -285,9 +285,9 @@ func (l *Lab) neutronFiles(t *tree, name string) {
 	t.file("usr/lib/whylab/taps", taps, 0o644)
 	t.file("usr/lib/whylab/jumps", neutronJumps, 0o644)
 	t.file("usr/lib/whylab/chains", neutronChains(l.options.Style, trusted, guests), 0o644)
-	for _, p := range trusted {
-		for file, text := range dhcpOrders(p, l.hostsOf(p.Network.ID)) {
-			t.file("usr/lib/whylab/dhcp/"+p.Network.ID+"/"+file, text, 0o644)
+	for network, files := range l.told[name] {
+		for file, text := range files {
+			t.file(filepath.Join(ordersDir, network, file), text, 0o644)
 		}
 	}
 }

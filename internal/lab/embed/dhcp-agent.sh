@@ -1,5 +1,6 @@
 #!/bin/sh
-# What neutron-dhcp-agent does: dhcp-agent enable|disable NETWORK, dhcp-agent sync.
+# What neutron-dhcp-agent does: dhcp-agent enable|reload|disable NETWORK,
+# dhcp-agent sync; and spawn NETWORK, which starts dnsmasq on the files as they are.
 # What Neutron would tell it is in /usr/lib/whylab/dhcp/NETWORK; what it made of
 # that is in /var/lib/neutron/dhcp/NETWORK, as on a real node.
 set -eu
@@ -29,14 +30,21 @@ plug() { # NETWORK PORT MAC ADDRESS BRIDGE
 	ip link set "$tap" master "$5" up
 }
 
-enable() { # NETWORK
-	read -r port mac address bridge subnet range mtu <"$neutron/$1/port"
-	plug "$1" "$port" "$mac" "$address" "$bridge"
+reload() { # NETWORK: the host file is written anew
+	cp "$neutron/$1/host" "$neutron/$1/addn_hosts" "$state/$1/"
+	[ ! -s "$state/$1/pid" ] || kill -HUP "$(cat "$state/$1/pid")" 2>/dev/null || spawn "$1"
+}
+
+init_leases() { # NETWORK: as Neutron does, so that dnsmasq knows its clients again
+	now=$(date +%s)
+	while IFS=, read -r mac name address; do
+		echo "$((now + 86400)) $mac $address ${name%%.*} *"
+	done <"$neutron/$1/host" >"$state/$1/leases"
+}
+
+spawn() { # NETWORK
 	kill_dnsmasq "$1"
-	mkdir -p "$state/$1"
-	cp "$neutron/$1/host" "$neutron/$1/addn_hosts" "$neutron/$1/opts" "$state/$1/"
-	printf 'ns-%.11s' "$port" >"$state/$1/interface"
-	[ -e "$state/$1/leases" ] || : >"$state/$1/leases"
+	read -r port mac address bridge subnet range mtu <"$neutron/$1/port"
 	ip netns exec "qdhcp-$1" dnsmasq --no-hosts --no-resolv --pid-file="$state/$1/pid" \
 		--dhcp-hostsfile="$state/$1/host" --addn-hosts="$state/$1/addn_hosts" \
 		--dhcp-optsfile="$state/$1/opts" --dhcp-leasefile="$state/$1/leases" \
@@ -45,14 +53,31 @@ enable() { # NETWORK
 		--dhcp-option-force="option:mtu,$mtu" --dhcp-lease-max=256 --conf-file=/dev/null --domain=openstacklocal
 }
 
+enable() { # NETWORK
+	read -r port mac address bridge subnet range mtu <"$neutron/$1/port"
+	plug "$1" "$port" "$mac" "$address" "$bridge"
+	kill_dnsmasq "$1"
+	mkdir -p "$state/$1"
+	cp "$neutron/$1/host" "$neutron/$1/addn_hosts" "$neutron/$1/opts" "$state/$1/"
+	printf 'ns-%.11s' "$port" >"$state/$1/interface"
+	init_leases "$1"
+	spawn "$1"
+}
+
 disable() { # NETWORK
 	kill_dnsmasq "$1"
+	if [ -s "$state/$1/interface" ]; then # a namespace dies when it likes; its cable must be gone now
+		read -r device <"$state/$1/interface" || :
+		ip link del "tap${device#ns-}" 2>/dev/null || :
+	fi
 	[ ! -e "/run/netns/qdhcp-$1" ] || ip netns del "qdhcp-$1"
 	rm -rf "${state:?}/$1"
 }
 
 case $1 in
-enable) enable "$2" ;;
-disable) disable "$2" ;;
-sync) for d in "$neutron"/*/; do [ ! -e "$d/port" ] || enable "$(basename "$d")"; done ;;
+enable | reload | disable | spawn) "$1" "$2" ;;
+sync)
+	for d in "$state"/*/; do [ ! -e "$d" ] || [ -e "$neutron/$(basename "$d")/port" ] || disable "$(basename "$d")"; done
+	for d in "$neutron"/*/; do [ ! -e "$d/port" ] || enable "$(basename "$d")"; done
+	;;
 esac

@@ -21,6 +21,7 @@ active() { # UNIT
 }
 start() { # UNIT
 	active "$1" && return 0
+	rm -f "$run/$1.deaf"
 	on_start || return 1
 	if [ -n "$command" ]; then
 		# a process of that name which waits for ever and takes no time

@@ -33,7 +33,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: accuracy [-whybot FILE] [-only ID[/VARIANT]] [-out FILE]")
+var errUsage = errors.New("usage: accuracy [-whybot FILE] [-run ID[/VARIANT]] [-out FILE]")
 
 // defaultOut is where the report goes when all of the lab was measured.
 const defaultOut = "docs/accuracy.md"
@@ -42,8 +42,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("accuracy", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	binary := flags.String("whybot", "bin/whybot", "the whybot to measure")
-	only := flags.String("only", "", "one catalogue id or ID/VARIANT instead of everything")
-	out := flags.String("out", "", "where the report goes; "+defaultOut+" when everything is measured, nowhere else with -only")
+	only := flags.String("run", "", "one catalogue id or ID/VARIANT instead of everything")
+	out := flags.String("out", "", "where the report goes; "+defaultOut+" when everything is measured, nowhere else with -run")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
