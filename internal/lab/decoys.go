@@ -1,6 +1,9 @@
 package lab
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // decoys look like a fault and are none: web-1 gets its address.
 func decoys() []Fault {
@@ -66,7 +69,7 @@ func decoys() []Fault {
 			Inject: harmless(on(Controller01, stopDHCPAgent)), Heal: healed(on(Controller01, startDHCPAgent)),
 		},
 	}
-	ds = append(ds, busyNeighbour(), quietLeaseholder())
+	ds = slices.Concat(ds, []Fault{busyNeighbour(), quietLeaseholder()}, firewallDecoys(), neutronDecoys())
 	for i := range ds {
 		ds[i].Want.State = healthy
 	}

@@ -69,8 +69,8 @@ const (
 // Faults returns every fault and decoy, in the order of their ids, decoys last.
 func Faults() []Fault {
 	return slices.Concat(dhcp01(), dhcp02(), dhcp03(), dhcp04(), dhcp09(), dhcp10(), dhcp11(),
-		dhcp12(), dhcp13(), dhcp14(), dhcp15(), dhcp16(), dhcp17(), dhcp18(),
-		dhcp22(), dhcp24(), dhcp25(), dhcp26(), dhcp41(), dhcp42(), dhcp43(),
+		dhcp12(), dhcp13(), dhcp14(), dhcp15(), dhcp16(), dhcp17(), dhcp18(), dhcp19(),
+		dhcp22(), dhcp23(), dhcp24(), dhcp25(), dhcp26(), dhcp38(), dhcp39(), dhcp41(), dhcp42(), dhcp43(),
 		vxlanFaults(), flatFaults(), decoys(), vxlanDecoys(), flatDecoys())
 }
 

@@ -1,5 +1,7 @@
 package lab
 
+import "context"
+
 // Neutron's own chains of web-1's port.
 var (
 	webIngress = chainName("i", webPortID)
@@ -34,5 +36,26 @@ func dhcp43() []Fault {
 			webEgress, "sport 68.*dport 67.*RETURN", requestLost, Options{}),
 		fault("egress-without-dhcp-legacy", "the same with iptables-legacy",
 			webEgress, "sport 68.*dport 67.*RETURN", requestLost, legacy),
+		otherMAC("other-mac", "web-1 uses another MAC than its port's: the bridge's filter drops what it sends", "fa:16:3e:4b:10:99", Options{}),
+		otherMAC("other-mac-debian", "the same with the MAC of a card of its own, on Debian", "02:42:ac:11:00:02", legacy),
+	}
+}
+
+// otherMAC is a guest that sends from a MAC which its port does not allow.
+func otherMAC(variant, doc, mac string, o Options) Fault {
+	return Fault{
+		ID: "DHCP-43", Variant: variant, Doc: doc, Options: o,
+		Want: Want{
+			State: probable, Cause: "DHCP-43", FromNode: Compute01, FromDevice: webTap,
+			ToNode: Compute01, ToDevice: webBridge, Direction: request,
+		},
+		Inject: inOrder(useMAC(Web1, mac), renew(Web1)), Heal: inOrder(useMAC(Web1, webMAC), renew(Web1)),
+	}
+}
+
+func useMAC(guest, mac string) step {
+	return func(ctx context.Context, l *Lab) error {
+		_, err := l.VM(guest).Run(ctx, "ip", "link", "set", "eth0", "address", mac)
+		return err
 	}
 }

@@ -35,6 +35,8 @@ type Lab struct {
 	telling sync.Mutex
 	told    map[string]map[string]map[string]string // by machine, network and file: what its DHCP agent was told
 
+	relays map[string]*relay
+
 	closing sync.Once
 	closed  error
 }
@@ -53,7 +55,7 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lab{Dir: c.dir, options: o, plan: newPlan(o), claim: c, machines: map[string]*Machine{}, vms: map[string]*VM{}}
+	l := &Lab{Dir: c.dir, options: o, plan: newPlan(o), claim: c, machines: map[string]*Machine{}, vms: map[string]*VM{}, relays: map[string]*relay{}}
 	l.Cloud = cloudfake.New(newModel(l.plan, o))
 	l.Cloud.OnDHCPNetwork = func(string, string, bool) { l.onChange() }
 	l.Cloud.OnChange, l.Cloud.AgentAlive = l.onChange, l.agentRuns
@@ -145,6 +147,9 @@ func (l *Lab) Close() error {
 
 func (l *Lab) close() error {
 	l.Cloud.Close()
+	for _, r := range l.relays {
+		r.close()
+	}
 	for _, v := range l.vms {
 		v.cell.kill()
 	}

@@ -272,7 +272,7 @@ func (l *Lab) neutronFiles(t *tree, name string) {
 		"\n"+l.options.tunnelConfig(name)+"[securitygroup]\nenable_security_group = true\nfirewall_driver = iptables\n", 0o640)
 	t.file("etc/neutron/dhcp_agent.ini", "[DEFAULT]\ninterface_driver = linuxbridge\ndhcp_driver = neutron.agent.linux.dhcp.Dnsmasq\n", 0o640)
 
-	networks, taps := "", ""
+	networks, taps, macs := "", "", ""
 	for _, n := range l.plan.networksOf(name) {
 		networks += fmt.Sprintf("%s %s %s %d\n", n.Bridge(), n.Uplink(), n.nic(), n.VLAN)
 	}
@@ -280,6 +280,10 @@ func (l *Lab) neutronFiles(t *tree, name string) {
 	for _, p := range slices.Concat(guests, trusted) {
 		taps += p.Tap() + " " + p.Network.Bridge() + "\n"
 	}
+	for _, p := range guests {
+		macs += fmt.Sprintf("%s %s %s\n", p.Tap(), p.MAC, p.Address)
+	}
+	t.file("usr/lib/whylab/guests", macs, 0o644)
 	t.file("usr/lib/whylab/networks", networks, 0o644)
 	t.file("usr/lib/whylab/vxlans", l.vxlanOrders(name), 0o644)
 	t.file("usr/lib/whylab/taps", taps, 0o644)

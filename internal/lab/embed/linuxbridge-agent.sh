@@ -17,6 +17,17 @@ while read -r tap bridge; do
 	[ ! -e "/sys/class/net/$tap" ] || ip link set "$tap" master "$bridge" up
 done <$lib/taps
 
+# what keeps a guest from using another MAC or another guest's address
+while read -r tap mac address; do
+	! ebtables -t nat -L "neutronMAC-$tap" >/dev/null 2>&1 || continue
+	ebtables -t nat -N "neutronMAC-$tap" -P DROP
+	ebtables -t nat -A PREROUTING -i "$tap" -j "neutronMAC-$tap"
+	ebtables -t nat -A "neutronMAC-$tap" -i "$tap" --among-src "$mac" -j RETURN
+	ebtables -t nat -N "neutronARP-$tap" -P DROP
+	ebtables -t nat -A PREROUTING -p ARP -i "$tap" -j "neutronARP-$tap"
+	ebtables -t nat -A "neutronARP-$tap" -p ARP --arp-ip-src "$address" -j ACCEPT
+done <$lib/guests
+
 if iptables -C FORWARD -j neutron-linuxbri-FORWARD 2>/dev/null; then
 	exit 0
 fi
