@@ -42,7 +42,19 @@ type Frame struct {
 	XID            uint32
 	Client         string // chaddr, lower case
 	Yours          netip.Addr
+	Checksum       Checksum // of UDP
 }
+
+// A Checksum says whether a frame's UDP checksum is right.
+type Checksum string
+
+// Checksums. A sender may leave it out, and a frame that was cut cannot be
+// summed up: then nothing is told.
+const (
+	ChecksumNotTold Checksum = ""
+	ChecksumGood    Checksum = "good"
+	ChecksumBad     Checksum = "bad"
+)
 
 // String returns the frame as one line for a person, close to tcpdump's own.
 func (f Frame) String() string {
@@ -53,6 +65,9 @@ func (f Frame) String() string {
 	s += fmt.Sprintf(" %s > %s DHCP %s xid 0x%08x", f.Src, f.Dst, f.Type, f.XID)
 	if f.Reply && f.Yours.IsValid() && !f.Yours.IsUnspecified() {
 		s += " your-ip " + f.Yours.String()
+	}
+	if f.Checksum == ChecksumBad {
+		s += " [bad udp cksum]"
 	}
 	return s
 }
@@ -121,8 +136,46 @@ func decode(data []byte, at time.Time, link layers.LinkType) (Frame, bool) {
 	if ip, ok := pkt.Layer(layers.LayerTypeIPv4).(*layers.IPv4); ok {
 		f.Src, _ = netip.AddrFromSlice(ip.SrcIP.To4())
 		f.Dst, _ = netip.AddrFromSlice(ip.DstIP.To4())
+		f.Checksum = checksum(ip)
 	}
 	return f, true
+}
+
+// checksum verifies the UDP checksum of a datagram that is there whole (RFC
+// 768): the sum over the pseudo header and the datagram is all ones.
+func checksum(ip *layers.IPv4) Checksum {
+	const header = 8
+	datagram := ip.Payload
+	if ip.Protocol != layers.IPProtocolUDP || ip.FragOffset != 0 || ip.Flags&layers.IPv4MoreFragments != 0 || len(datagram) < header {
+		return ChecksumNotTold
+	}
+	size := int(binary.BigEndian.Uint16(datagram[4:]))
+	if size < header || size > len(datagram) || binary.BigEndian.Uint16(datagram[6:]) == 0 {
+		return ChecksumNotTold
+	}
+	sum := uint32(ip.Protocol) + uint32(size) //nolint:gosec // a length that was read from 16 bits
+	for _, part := range [][]byte{ip.SrcIP.To4(), ip.DstIP.To4(), datagram[:size]} {
+		sum += words(part)
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	if sum == 0xffff {
+		return ChecksumGood
+	}
+	return ChecksumBad
+}
+
+// words adds up b as 16-bit numbers, the last byte as the upper half of one.
+func words(b []byte) uint32 {
+	var sum uint32
+	for i := 0; i+1 < len(b); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	if len(b)%2 == 1 {
+		sum += uint32(b[len(b)-1]) << 8
+	}
+	return sum
 }
 
 func messageType(d *layers.DHCPv4) string {

@@ -82,6 +82,37 @@ func TestReadDecodesTaggedAndUntagged(t *testing.T) {
 	}
 }
 
+// udpSum is where the UDP checksum stands in an untagged frame.
+const udpSum = 14 + 20 + 6
+
+func TestReadJudgesChecksums(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func([]byte) []byte
+		want  capture.Checksum
+	}{
+		"as sent":                    {func(b []byte) []byte { return b }, capture.ChecksumGood},
+		"left to the card":           {func(b []byte) []byte { b[udpSum], b[udpSum+1] = 0x15, 0x64; return b }, capture.ChecksumBad},
+		"a byte of the message lost": {func(b []byte) []byte { b[udpSum+20] ^= 0x40; return b }, capture.ChecksumBad},
+		"another receiver":           {func(b []byte) []byte { b[14+19]++; return b }, capture.ChecksumBad},
+		"left out by the sender":     {func(b []byte) []byte { b[udpSum], b[udpSum+1] = 0, 0; return b }, capture.ChecksumNotTold},
+		"said to be longer":          {func(b []byte) []byte { b[udpSum-2] = 0x7f; return b }, capture.ChecksumNotTold},
+		"padded by the wire":         {func(b []byte) []byte { return append(b, 0xaa, 0xbb, 0xcc) }, capture.ChecksumGood},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []capture.Frame
+			if err := capture.Read(bytes.NewReader(pcap(t, c.spoil(offer(t, 0)))), func(f capture.Frame) { got = append(got, f) }); err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != 1 || got[0].Checksum != c.want {
+				t.Fatalf("frames %+v, want one with checksum %q", got, c.want)
+			}
+			if said := strings.Contains(got[0].String(), "bad udp cksum"); said != (c.want == capture.ChecksumBad) {
+				t.Errorf("line %q", got[0])
+			}
+		})
+	}
+}
+
 // A capture is cut anywhere when tcpdump is stopped: what came before counts.
 func TestReadOfACutStream(t *testing.T) {
 	stream := pcap(t, offer(t, 0), offer(t, 0))
