@@ -42,7 +42,7 @@ type FlowState string
 // States of a flow.
 const (
 	FlowDelivered FlowState = "delivered" // this server's acknowledgement reached the guest's tap
-	FlowOffered   FlowState = "offered"   // its offers did, and no acknowledgement
+	FlowOffered   FlowState = "offered"   // its offers did, and no acknowledgement that the guest kept
 	FlowLost      FlowState = "lost"      // frames end on one edge
 	FlowSilent    FlowState = "silent"    // the guest sent nothing
 	FlowBlind     FlowState = "blind"     // not enough hops were observed
@@ -70,11 +70,10 @@ func (ps *Packets) Trace(p *Path, b Branch, e Exchange) Flow {
 	t := trace{ps: ps, path: p, branch: b, exchange: e, hops: hops}
 	first, asked := hops[0], t.requests(hops[0])
 	atGuest := first == p.Guest[0]
+	if given := t.given(); atGuest && given != "" {
+		return Flow{State: given}
+	}
 	switch {
-	case atGuest && t.saw(first, granted[e]):
-		return Flow{State: FlowDelivered} // also of a renewal, which goes to one server
-	case atGuest && t.saw(first, offered[e]):
-		return Flow{State: FlowOffered}
 	case asked == 0 && e == capture.RA:
 		return t.unasked(atGuest)
 	case asked == 0 && atGuest:
@@ -101,6 +100,21 @@ var (
 	granted = map[Exchange]string{capture.DHCP: "Ack", capture.DHCPv6: "Reply", capture.RA: "RouterAdvertisement"}
 	offered = map[Exchange]string{capture.DHCP: "Offer", capture.DHCPv6: "Advertise"}
 )
+
+// given says what the first hop saw the guest being given: its address, the
+// offer of it, or nothing (""). An acknowledgement may be that of a renewal,
+// which goes to one server.
+func (t trace) given() FlowState {
+	first := t.hops[0]
+	acknowledged := t.saw(first, granted[t.exchange])
+	switch {
+	case acknowledged && !t.ps.turnedAway(first):
+		return FlowDelivered
+	case acknowledged || t.saw(first, offered[t.exchange]):
+		return FlowOffered
+	}
+	return ""
+}
 
 // A trace is one exchange with one server, at the hops that were observed.
 type trace struct {
@@ -189,6 +203,33 @@ func (t trace) saw(h Hop, kind string) bool {
 	})
 }
 
+// refused reports whether a server's refusal was seen at h.
+func (ps *Packets) refused(h Hop) bool { return ps.sawReply(h, "Nak") }
+
+// turnedAway reports whether a guest that was refused at h began anew although
+// it had been acknowledged: it lost what one server gave it to another.
+func (ps *Packets) turnedAway(h Hop) bool {
+	if !ps.refused(h) {
+		return false
+	}
+	given := false
+	for _, f := range ps.Seen[h].Frames {
+		given = given || f.Reply && f.Type == granted[capture.DHCP]
+		if given && !f.Reply && f.Type == "Discover" {
+			return true
+		}
+	}
+	return false
+}
+
+// sawReply reports whether a reply of that type was seen at h, whoever sent it.
+func (ps *Packets) sawReply(h Hop, kind string) bool {
+	return slices.ContainsFunc(ps.Seen[h].Frames, func(f capture.Frame) bool { return f.Reply && f.Type == kind })
+}
+
+// Sent reports whether the branch's server sent f.
+func (b Branch) Sent(f capture.Frame) bool { return fromServer(f, b) }
+
 func fromServer(f capture.Frame, b Branch) bool {
 	if f.SrcMAC == b.Port.MAC {
 		return true
@@ -214,14 +255,17 @@ func (ps *Packets) Count(h Hop) (requests, replies int) {
 }
 
 // Acknowledged reports whether the guest's tap saw its address being granted by
-// every exchange it needs.
+// every exchange it needs, by a server of the path: any other may give it
+// anything.
 func (ps *Packets) Acknowledged(p *Path) bool {
 	tap, ok := p.Tap()
-	if !ok {
+	if !ok || ps.turnedAway(tap) {
 		return false
 	}
 	for _, e := range p.Exchanges() {
-		if !slices.ContainsFunc(ps.Seen[tap].Frames, func(f capture.Frame) bool { return f.Exchange == e && f.Reply && f.Type == granted[e] }) {
+		if !slices.ContainsFunc(p.Of(e), func(b Branch) bool {
+			return trace{ps: ps, path: p, branch: b, exchange: e}.saw(tap, granted[e])
+		}) {
 			return false
 		}
 	}

@@ -241,13 +241,24 @@ func (w *watch) decided(armed, now time.Time) bool {
 	case w.holder == w.x.pass.Port.Port.MAC && requests == 0:
 		return now.Sub(armed) > holderWait && len(w.x.findings) == 0 || now.Sub(armed) > patience
 	case ps.Acknowledged(w.x.pass.Path):
-		return true
+		// One that was refused as well may be about to begin anew.
+		return !ps.refused(w.lead()) || now.Sub(w.last) > patience
 	case !w.reply.IsZero() && now.Sub(w.reply) < ackWait:
 		return false
 	case requests == 0 || now.Sub(w.last) < settled:
 		return false
 	}
-	return requests >= enough || now.Sub(w.last) > patience
+	return requests >= ps.enough(w.lead()) || now.Sub(w.last) > patience
+}
+
+// enough is how many requests at h say what becomes of them. A guest that is
+// offered addresses and acknowledged none is given one more try: that it asks
+// twice after an offer says that it does not take it.
+func (ps *Packets) enough(h Hop) int {
+	if ps.sawReply(h, offered[capture.DHCP]) && !ps.sawReply(h, granted[capture.DHCP]) {
+		return enough + 1
+	}
+	return enough
 }
 
 // lead is the hop nearest to the guest that is observed; the caller holds the
