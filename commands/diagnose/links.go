@@ -113,9 +113,6 @@ func linkState(p *commands.Pass, h commands.Hop, branch string, links node.Links
 		f.Advice = []string{"No command on " + h.Node + " brings a carrier back: look at the cable, the switch port, or whether the virtual NIC is connected."}
 	case !l.Carrier && h.Kind == commands.HopTap && !guests:
 		f.Summary = fmt.Sprintf("%s on %s is up but has no carrier: its other end, inside the namespace, is down", h.Device, h.Node)
-	case l.PortState != "" && l.PortState != "forwarding":
-		p.Remark(fmt.Sprintf("%s on %s is a bridge port in state %s, not forwarding: no frame passes it.", h.Device, h.Node, l.PortState))
-		return nil
 	default:
 		if !guests {
 			p.Good(h, h.Device+" is up", "ip -d link")

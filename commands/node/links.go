@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"whybot/runners"
 )
@@ -33,6 +34,14 @@ type Link struct {
 	VLAN, VNI int
 	// PortState is the spanning-tree state as a bridge port: "forwarding", ...
 	PortState string
+	// PortTimer is what is left of the state that the port is passing through.
+	PortTimer time.Duration
+	// STP is a bridge's spanning tree: "0" off, "1" the kernel's, "2" that of a
+	// program; empty when the listing does not print it.
+	STP string
+	// ForwardDelay is how long a port of a bridge stays in each state before it
+	// forwards.
+	ForwardDelay time.Duration
 	// NFCallIPTables is the bridge's own nf_call_iptables attribute; nil when
 	// the listing does not print it (iproute2 before 4.8).
 	NFCallIPTables *bool
@@ -131,8 +140,15 @@ func parseLinkDetail(l *Link, words, next []string) {
 		l.TXPackets = counter(next)
 	case "bridge_slave":
 		l.PortState = after(words, "state")
+		if left, err := strconv.ParseFloat(after(words, "forward_delay_timer"), 64); err == nil {
+			l.PortTimer = time.Duration(left * float64(time.Second)).Round(10 * time.Millisecond)
+		}
 	case "bridge":
 		l.Kind = "bridge"
+		l.STP = after(words, "stp_state")
+		if hundredths, err := strconv.ParseInt(after(words, "forward_delay"), 10, 32); err == nil {
+			l.ForwardDelay = time.Duration(hundredths) * 10 * time.Millisecond
+		}
 		if v := after(words, "nf_call_iptables"); v != "" {
 			on := v == "1"
 			l.NFCallIPTables = &on

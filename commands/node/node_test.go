@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"whybot/commands/node"
 )
@@ -36,6 +37,34 @@ func TestParseLinksOfARealNode(t *testing.T) {
 	}
 	if mac := links["eth3"].MAC; mac != "00:50:56:a1:31:03" {
 		t.Errorf("eth3 mac = %q", mac)
+	}
+}
+
+// A bridge with spanning tree, right after one of its ports came up (kernel
+// 6.18, iproute2 6.1).
+func TestParseLinksOfASpanningTree(t *testing.T) {
+	text := `2: brq0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP mode DEFAULT group default qlen 1000
+    link/ether 32:d7:38:25:51:75 brd ff:ff:ff:ff:ff:ff promiscuity 0  allmulti 0 minmtu 68 maxmtu 65535 
+    bridge forward_delay 1500 hello_time 200 max_age 2000 ageing_time 30000 stp_state 1 priority 32768 vlan_filtering 0 nf_call_iptables 0 
+4: tap0@if3: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue master brq0 state UP mode DEFAULT group default qlen 1000
+    link/ether 32:d7:38:25:51:75 brd ff:ff:ff:ff:ff:ff promiscuity 1  allmulti 1 minmtu 68 maxmtu 65535 
+    veth 
+    bridge_slave state listening priority 32 cost 2 hairpin off hold_timer    0.00 message_age_timer    0.00 forward_delay_timer   13.99 topology_change_ack 0 
+5: br-old: <BROADCAST,MULTICAST> mtu 1500 qdisc noop state DOWN 
+    bridge 
+`
+	links, err := node.ParseLinks(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := links["brq0"]; l.STP != "1" || l.ForwardDelay != 15*time.Second {
+		t.Errorf("brq0 = %+v", l)
+	}
+	if l := links["tap0"]; l.PortState != "listening" || l.PortTimer != 13990*time.Millisecond || l.STP != "" {
+		t.Errorf("tap0 = %+v", l)
+	}
+	if l := links["br-old"]; l.Kind != "bridge" || l.STP != "" || l.ForwardDelay != 0 {
+		t.Errorf("br-old, of which nothing is told = %+v", l)
 	}
 }
 
