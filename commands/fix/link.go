@@ -67,11 +67,8 @@ needs the kernel's 8021q module, so it is offered only where that is loaded.`,
 		return fmt.Sprintf("Make %s and put it into %s on %s", s.Args["device"], s.Args["master"], s.Node)
 	},
 	Plan: func(p *commands.Pass, s commands.Suggestion) ([]commands.Step, error) {
-		if out, err := p.Output(s.Node, "vlan-module"); err != nil || out.ExitCode != 0 {
-			return nil, &commands.Error{
-				Code: commands.CodeMissing, Public: "The kernel of " + s.Node + " has no 8021q module loaded.",
-				Hint: "Load it (modprobe 8021q) and restart neutron-linuxbridge-agent there: it makes the sub-interface.",
-			}
+		if err := needs8021q(p, s.Node); err != nil {
+			return nil, err
 		}
 		return []commands.Step{
 			{Kind: addVLAN.Name, Node: s.Node, Args: map[string]string{"device": s.Args["device"], "parent": s.Args["parent"], "vlan": s.Args["vlan"]}},
@@ -80,3 +77,14 @@ needs the kernel's 8021q module, so it is offered only where that is loaded.`,
 		}, nil
 	},
 })
+
+// needs8021q refuses where the kernel makes no VLAN links.
+func needs8021q(p *commands.Pass, node string) error {
+	if out, err := p.Output(node, "vlan-module"); err == nil && out.ExitCode == 0 {
+		return nil
+	}
+	return &commands.Error{
+		Code: commands.CodeMissing, Public: "The kernel of " + node + " has no 8021q module loaded.",
+		Hint: "Load it (modprobe 8021q) and restart neutron-linuxbridge-agent there: it makes the sub-interface.",
+	}
+}
