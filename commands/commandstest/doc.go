@@ -31,6 +31,9 @@
 //	+1.000 discover            also request, renew, offer, ack, nak
 //	+1.001 offer from ADDRESS  when the network has several servers
 //
+// behind which may stand `from ADDRESS@MAC` for a server that is not Neutron's,
+// `gives ADDRESS` and `sum good` or `sum bad` for its UDP checksum.
+//
 // Time is simulated: a question that listens for 20 s takes milliseconds, and
 // the engine sees every frame when the fixture says.
 package commandstest

@@ -55,6 +55,10 @@ func TestLoadRefuses(t *testing.T) {
 		{"an exit code in words", "-- probe/compute01/list --\nexit: one\n", "one"},
 		{"a frame without a time", "-- capture/*/* --\ndiscover\n", "not a frame"},
 		{"a frame before the start", "-- capture/*/* --\n+-1 discover\n", "a time"},
+		{"a word of no meaning behind a frame", "-- capture/*/* --\n+1 offer by 10.0.0.1\n", "no by"},
+		{"half a pair behind a frame", "-- capture/*/* --\n+1 offer from\n", "not a frame"},
+		{"an address that is none", "-- capture/*/* --\n+1 offer gives web-1\n", "web-1"},
+		{"a checksum of no kind", "-- capture/*/* --\n+1 offer sum odd\n", "no sum odd"},
 		{"an unknown frame", "-- capture/*/* --\n+1 release\n", `"release"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -101,7 +105,8 @@ three => 3
 // What the fake tcpdump writes is what whybot's own reader makes of it.
 func TestFramesAreRead(t *testing.T) {
 	t.Parallel()
-	f, err := fixtureOf(t, "-- capture/compute01/eth3 --\n+1 discover\n+1.5 offer\n+2 renew\n+2.5 ack from 192.168.92.2\n+3 nak\n")
+	f, err := fixtureOf(t, "-- capture/compute01/eth3 --\n+1 discover\n+1.5 offer\n+2 renew\n+2.5 ack from 192.168.92.2 sum good\n+3 nak sum bad\n"+
+		"+4 offer from 192.168.92.250@52:54:00:9c:3e:07 gives 192.168.92.201 sum good\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,16 +125,20 @@ func TestFramesAreRead(t *testing.T) {
 		if f.VLAN != 3092 || f.Client != "fa:16:3e:4b:10:11" {
 			t.Errorf("frame %+v", f)
 		}
-		got = append(got, f.Type+" "+f.SrcMAC+" "+f.DstMAC+" "+f.Src.String()+" "+f.Dst.String()+" "+f.At.Sub(begin).String())
+		got = append(got, f.Type+" "+f.SrcMAC+" "+f.DstMAC+" "+f.Src.String()+" "+f.Dst.String()+" "+f.At.Sub(begin).String()+" "+string(f.Checksum))
+		if f.SrcMAC == "52:54:00:9c:3e:07" && f.Yours.String() != "192.168.92.201" {
+			t.Errorf("the other server gives %s", f.Yours)
+		}
 	}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
-		"Discover fa:16:3e:4b:10:11 ff:ff:ff:ff:ff:ff 0.0.0.0 255.255.255.255 1s",
-		"Offer fa:16:3e:0d:9b:02 fa:16:3e:4b:10:11 192.168.92.2 192.168.92.11 1.5s",
-		"Request fa:16:3e:4b:10:11 fa:16:3e:0d:9b:02 192.168.92.11 192.168.92.2 2s",
-		"Ack fa:16:3e:0d:9b:02 fa:16:3e:4b:10:11 192.168.92.2 192.168.92.11 2.5s",
-		"Nak fa:16:3e:0d:9b:02 ff:ff:ff:ff:ff:ff 192.168.92.2 255.255.255.255 3s",
+		"Discover fa:16:3e:4b:10:11 ff:ff:ff:ff:ff:ff 0.0.0.0 255.255.255.255 1s ",
+		"Offer fa:16:3e:0d:9b:02 fa:16:3e:4b:10:11 192.168.92.2 192.168.92.11 1.5s ",
+		"Request fa:16:3e:4b:10:11 fa:16:3e:0d:9b:02 192.168.92.11 192.168.92.2 2s ",
+		"Ack fa:16:3e:0d:9b:02 fa:16:3e:4b:10:11 192.168.92.2 192.168.92.11 2.5s good",
+		"Nak fa:16:3e:0d:9b:02 ff:ff:ff:ff:ff:ff 192.168.92.2 255.255.255.255 3s bad",
+		"Offer 52:54:00:9c:3e:07 fa:16:3e:4b:10:11 192.168.92.250 192.168.92.11 4s good",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

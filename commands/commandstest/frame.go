@@ -19,9 +19,11 @@ type captureSection struct {
 
 // A frameLine is one frame, as a fixture says it.
 type frameLine struct {
-	at   time.Duration // since all captures listen
-	word string        // "discover", "offer", ...
-	from string        // address of the server; empty for the only one
+	at    time.Duration // since all captures listen
+	word  string        // "discover", "offer", ...
+	from  string        // the server, as ADDRESS or ADDRESS@MAC; empty for the only one
+	gives netip.Addr    // the address offered, when it is not the guest's
+	sum   string        // "good" or "bad" for a UDP checksum; empty for none
 }
 
 // A message is what a word means in DHCP.
@@ -53,10 +55,10 @@ func parseCapture(nodeName, device, text string) (captureSection, error) {
 	return s, nil
 }
 
-// parseFrame reads "+1.001 offer from 192.168.92.2".
+// parseFrame reads "+1.001 offer from 192.168.92.2 sum bad".
 func parseFrame(line string) (frameLine, error) {
 	words := strings.Fields(line)
-	if len(words) != 2 && (len(words) != 4 || words[2] != "from") {
+	if len(words) < 2 || len(words)%2 != 0 {
 		return frameLine{}, fmt.Errorf("%q is not a frame", line)
 	}
 	seconds, err := strconv.ParseFloat(words[0], 64)
@@ -67,10 +69,28 @@ func parseFrame(line string) (frameLine, error) {
 		return frameLine{}, fmt.Errorf("%q is no DHCP message a fixture knows", words[1])
 	}
 	f := frameLine{at: time.Duration(seconds * float64(time.Second)), word: words[1]}
-	if len(words) == 4 {
-		f.from = words[3]
+	for i := 2; i < len(words); i += 2 {
+		if err := f.set(words[i], words[i+1]); err != nil {
+			return frameLine{}, fmt.Errorf("%q: %w", line, err)
+		}
 	}
 	return f, nil
+}
+
+// set takes one of the pairs of words that may stand behind a message.
+func (f *frameLine) set(key, value string) error {
+	var err error
+	switch {
+	case key == "from":
+		f.from = value
+	case key == "gives":
+		f.gives, err = netip.ParseAddr(value)
+	case key == "sum" && (value == "good" || value == "bad"):
+		f.sum = value
+	default:
+		err = fmt.Errorf("a frame has no %s %s", key, value)
+	}
+	return err
 }
 
 // An end is one end of a conversation.
@@ -85,7 +105,8 @@ var (
 )
 
 // bytes is the frame on the wire, tagged when vlan is not 0.
-func (m message) bytes(guest, server end, vlan uint16) []byte {
+func (f frameLine) bytes(guest, server end, vlan uint16) []byte {
+	m := messages[f.word]
 	src, dst, sport, dport := end{guest.mac, nobody}, server, uint16(68), uint16(67)
 	if m.reply {
 		src, dst, sport, dport = server, guest, 67, 68
@@ -105,7 +126,33 @@ func (m message) bytes(guest, server end, vlan uint16) []byte {
 	b = binary.BigEndian.AppendUint16(b, dport)
 	b = binary.BigEndian.AppendUint16(b, udpSize)
 	b = append(b, 0, 0) // no checksum: allowed for UDP over IPv4
-	return append(b, m.bootp(guest)...)
+	given := guest
+	if f.gives.IsValid() {
+		given.ip = f.gives
+	}
+	b = append(b, m.bootp(given)...)
+	if f.sum != "" {
+		f.sumUp(b[len(b)-udpSize:], src.ip, dst.ip)
+	}
+	return b
+}
+
+// sumUp puts the checksum into a UDP datagram, or a wrong one.
+func (f frameLine) sumUp(datagram []byte, src, dst netip.Addr) {
+	sum := uint32(17 + udpSize)
+	for _, part := range [][]byte{src.AsSlice(), dst.AsSlice(), datagram} {
+		for i := 0; i < len(part); i += 2 {
+			sum += uint32(binary.BigEndian.Uint16(part[i:]))
+		}
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	right := ^uint16(sum)
+	if f.sum == "bad" {
+		right ^= 0x0101
+	}
+	binary.BigEndian.PutUint16(datagram[6:], right)
 }
 
 // Sizes in bytes: of a message as clients send it, and with its headers.

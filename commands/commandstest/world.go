@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -183,14 +184,18 @@ func (w *world) frames(s captureSection, vlan uint16) ([]record, error) {
 		if err != nil {
 			return nil, err
 		}
-		records = append(records, record{line.at, messages[line.word].bytes(guest, server, vlan)})
+		records = append(records, record{line.at, line.bytes(guest, server, vlan)})
 	}
 	return records, nil
 }
 
 // server is the DHCP server that a frame is from, or else the first: a
-// broadcast is for all of them.
+// broadcast is for all of them. One that is given with its MAC need not be
+// Neutron's.
 func (w *world) server(line frameLine) (end, error) {
+	if ip, mac, own := strings.Cut(line.from, "@"); own {
+		return parseEnd(words{"ip": ip, "mac": mac})
+	}
 	all := w.f.cloud["dhcp"]
 	if line.from == "" && len(all) > 1 && messages[line.word].reply {
 		return end{}, fmt.Errorf("the %s at %s does not say from which of %d servers", line.word, line.at, len(all))
