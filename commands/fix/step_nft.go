@@ -20,7 +20,7 @@ import (
 var insertNFT = registerKind(&commands.StepKind{
 	Name: "insert-nft-rule",
 	Read: func(s commands.Step) []runners.Probe {
-		return []runners.Probe{{Name: "chain", Sudo: true, Argv: []string{"nft", "-j", "list", "chain", s.Args["family"], s.Args["table"], s.Args["chain"]}}}
+		return []runners.Probe{{Name: "chain", Sudo: true, Argv: []string{"nft", "-j", "list", "table", s.Args["family"], s.Args["table"]}}}
 	},
 	State: func(s commands.Step, results []runners.Result) (commands.StepState, string) {
 		chain, err := nftChain(s, results)
