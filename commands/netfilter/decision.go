@@ -43,7 +43,8 @@ type Ending struct {
 	// empty when Rule is in the base chain itself.
 	Path []*Rule
 
-	where string // names the chain for a person
+	where   string // names the chain for a person
+	filters bool   // the base chain is there to filter
 }
 
 // BaseRule returns the rule of the base chain that led to the ending: the

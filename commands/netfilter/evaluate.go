@@ -86,15 +86,23 @@ func (w *walker) entry(hooks []Hook) changes {
 }
 
 // reported chooses, of the chains that accept a packet one after the other,
-// the one to report: the filter table's, else the last.
+// the one to report: one that is there to filter, else the last.
 func reported(before, now []Ending) []Ending {
-	if len(now) == 0 || before[0].Table == filterTable && now[0].Table != filterTable {
+	if len(now) == 0 || before[0].filters && !now[0].filters {
 		return before
 	}
 	return now
 }
 
-const filterTable = "filter"
+// filters says whether a base chain is there to filter: iptables has a table
+// for that, and whoever writes for nft filters where packets come in, go
+// through or out.
+func (c *Chain) filters() bool {
+	if c.Handle == 0 {
+		return c.Table == "filter"
+	}
+	return !c.NAT && (c.Hook == Input || c.Hook == Forward || c.Hook == Output)
+}
 
 // maxDepth bounds nested jumps far beyond what the kernel's own stacks hold.
 const maxDepth = 1024
@@ -197,7 +205,7 @@ func (w *walker) hook(h Hook, changed changes) passed {
 		for _, e := range o.endings {
 			e.Base = c.chain
 			out.passes = out.passes || !e.Verdict.Lost()
-			if e.Verdict == Accept {
+			if e.filters = c.chain.filters(); e.Verdict == Accept {
 				accepted = append(accepted, e)
 			} else {
 				out.endings = addEnding(out.endings, e)

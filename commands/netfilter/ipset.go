@@ -20,6 +20,8 @@ type ipset struct {
 	v6      bool
 	netmask value // of hash:ip with a netmask; else all ones
 	opaque  string
+	// changes says that rules add to the set or delete from it.
+	changes bool
 	entries []ipsetEntry
 	members []string // of a list:set
 }
@@ -54,8 +56,7 @@ func (rs *Ruleset) WithSets(sets *IPSets) *Ruleset {
 	return &with
 }
 
-// changedBy notes the sets that rules of rs add to or delete from: what the
-// listing says of those may be over when a packet comes.
+// changedBy notes the sets that rules of rs add to or delete from.
 func (s *IPSets) changedBy(rs *Ruleset) *IPSets {
 	if s == nil {
 		return nil
@@ -68,7 +69,7 @@ func (s *IPSets) changedBy(rs *Ruleset) *IPSets {
 		for i, w := range r.Target.words {
 			if set := now.byName[r.Target.wordAt(i+1)]; set != nil && (w.text == "--add-set" || w.text == "--del-set" || w.text == "--map-set") {
 				changing := *set
-				changing.opaque = "rules change the set while packets pass"
+				changing.changes = true
 				now.byName[set.name] = &changing
 			}
 		}
@@ -260,6 +261,8 @@ func (s *IPSets) has(v *view, name string, dirs []bool, depth int) (Tri, string)
 	switch {
 	case set == nil:
 		return Unknown, "ipset " + printable(name) + " is not in the listing"
+	case set.changes && v.rewritten(changeSet):
+		return Unknown, v.why("ipset "+printable(name), changeSet)
 	case set.opaque != "":
 		return Unknown, "ipset " + printable(name) + ": " + set.opaque
 	case set.kind == "list:set" && depth < maxLists:

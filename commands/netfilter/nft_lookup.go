@@ -93,7 +93,7 @@ func applies(values []reading) Tri {
 }
 
 // has says whether the set holds the key.
-func (l *lookup) has(values []reading) Tri {
+func (l *lookup) has(v *view, values []reading) Tri {
 	t := No
 	for _, e := range l.set.elems {
 		if e.rest {
@@ -103,7 +103,7 @@ func (l *lookup) has(values []reading) Tri {
 			break
 		}
 	}
-	return l.set.from.certain(t)
+	return l.set.from.certain(t, v)
 }
 
 func (l *lookup) fact(v *view) string {
@@ -129,7 +129,7 @@ func (c *lookupCond) test(v *view) Tri {
 	if has == No {
 		return No
 	}
-	t := c.has(values)
+	t := c.has(v, values)
 	if c.negated {
 		t = t.not()
 	}
@@ -139,7 +139,7 @@ func (c *lookupCond) test(v *view) Tri {
 func (c *lookupCond) fact(v *view) string {
 	values := c.read(v)
 	if applies(values) == Yes && c.set.from.unsteady() && c.test(v) == Unknown {
-		return "rules change set " + printable(c.set.from.name) + " while packets pass"
+		return v.why("set "+printable(c.set.from.name), changeSet)
 	}
 	return c.lookup.fact(v)
 }

@@ -15,10 +15,10 @@ type nftSet struct {
 // unsteady says that rules change the set.
 func (s *nftSet) unsteady() bool { return s != nil && (s.grows || s.shrinks) }
 
-// certain turns what the listing shows into what is known when the packet
-// comes.
-func (s *nftSet) certain(t Tri) Tri {
-	if s == nil || t == No && !s.grows || t == Yes && !s.shrinks {
+// certain turns what the listing shows into what the packet meets: a rule that
+// it met before may have changed the set.
+func (s *nftSet) certain(t Tri, v *view) Tri {
+	if s == nil || !v.rewritten(changeSet) || t == No && !s.grows || t == Yes && !s.shrinks {
 		return t
 	}
 	return Unknown

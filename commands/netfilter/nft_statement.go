@@ -133,6 +133,7 @@ func (r *ruleReader) update(body any) {
 	default:
 		r.needs(text, key)
 	}
+	r.effect(changeSet, nil)
 }
 
 // statementText writes a statement inside of another.

@@ -46,8 +46,10 @@ const (
 	changeDst
 	changeSrc
 	changeCT
-	changeMAC         // an address or type of the link layer
-	changeType        // the packet type
+	changeMAC  // an address or type of the link layer
+	changeType // the packet type
+	// changeSet is about sets: a rule added what the packet has to one, or deleted it.
+	changeSet
 	allChanges = iota // how many there are
 )
 
@@ -77,8 +79,9 @@ var targets = map[string]targetKind{
 	// Go on with the next rule.
 	"LOG": {}, "NFLOG": {}, "ULOG": {}, "AUDIT": {}, "TRACE": {}, "TEE": {}, "LED": {},
 	"CHECKSUM": {}, "CLASSIFY": {}, "TOS": {}, "DSCP": {}, "ECN": {}, "TTL": {}, "HL": {},
-	"TCPMSS": {}, "TCPOPTSTRIP": {}, "SET": {}, "SECMARK": {}, "CONNSECMARK": {},
+	"TCPMSS": {}, "TCPOPTSTRIP": {}, "SECMARK": {}, "CONNSECMARK": {},
 	"IDLETIMER": {}, "RATEEST": {},
+	"SET":      {changes: changeSet},
 	"MARK":     {changes: changeMark},
 	"HMARK":    {changes: changeMark},
 	"CONNMARK": {changes: changeMark},
