@@ -156,6 +156,8 @@ type memoKey struct {
 	chain *Chain
 	bits  change
 	mark  Fact[uint32]
+	// untracked is as in changes.
+	untracked bool
 }
 
 // An outcome is everything that may come of walking a chain.
@@ -230,7 +232,7 @@ func (w *walker) base(k call, changed changes) *outcome {
 	w.memo, w.walked, w.active = map[memoKey]*outcome{}, map[*Chain]int{}, map[*Chain]bool{}
 	v := &view{
 		p: w.p, sets: w.rs.ipsets, layer: w.layer, hook: c.Hook, device: w.device,
-		untraced: c.turn() < priorityConntrack || c.turn() == priorityConntrack && c.Handle != 0, changed: changed,
+		untraced: c.turn() < priorityConntrack, atTracking: c.turn() == priorityConntrack, changed: changed,
 	}
 	accepted := c.ending(Accept)
 	consulted, why := k.sees, k.why
@@ -285,7 +287,7 @@ func (w *walker) chain(c *Chain, v *view, caller *Rule) *outcome {
 	if w.walked[c] >= maxMarks {
 		v = v.with(v.changed.with(changeMark, caller))
 	}
-	key := memoKey{c, v.changed.bits, v.changed.mark}
+	key := memoKey{c, v.changed.bits, v.changed.mark, v.changed.untracked}
 	if o := w.memo[key]; o != nil {
 		w.step(WalkStep{Kind: StepAgain, Chain: c, view: v})
 		return o
@@ -358,11 +360,11 @@ func (w *walker) apply(o *outcome, r *Rule, t *Target, v *view, matched Tri, why
 	}
 	switch t.act {
 	case actNothing:
-		return v.with(v.changed.after(t.does, r, matched))
+		return v.with(v.after(t.does, r, matched))
 	case actMap:
 		return w.choose(o, r, v, matched, why)
 	case actReturn:
-		o.leave(v.changed.after(t.does, r, Yes))
+		o.leave(v.after(t.does, r, Yes))
 	case actCall:
 		return w.call(o, r, t, v, next, why)
 	case actOpaque:
@@ -392,7 +394,7 @@ func (w *walker) decide(o *outcome, r *Rule, t *Target, v *view) {
 		o.end(r.ending(Reject))
 	default:
 		o.end(r.ending(Accept))
-		w.accept(o, v.changed.after(t.does, r, Yes))
+		w.accept(o, v.after(t.does, r, Yes))
 	}
 }
 
@@ -444,6 +446,8 @@ func (w *walker) call(o *outcome, r *Rule, t *Target, v, next *view, why *Match)
 	case t.Goto:
 		o.leave(sub.changed)
 		return next
+	case next == nil:
+		return v.with(sub.changed)
 	default:
 		return v.with(v.changed.join(sub.changed))
 	}

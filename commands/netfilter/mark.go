@@ -23,7 +23,21 @@ type effect struct {
 
 // after returns the changes once a rule has had an effect; matched is Unknown
 // when it may not have had it.
-func (c changes) after(e effect, r *Rule, matched Tri) changes {
+func (v *view) after(e effect, r *Rule, matched Tri) changes {
+	c := v.changed
+	if e.bits&changeCT != 0 {
+		switch v.ct() {
+		case CTNew, CTEstablished, CTRelated, CTUntracked:
+			e.bits &^= changeCT // it is too late
+		case CTInvalid:
+			if matched == Yes {
+				e.bits &^= changeCT
+				c.untracked = true
+				c.by[ctBy] = r
+			}
+		default:
+		}
+	}
 	if e.mark == nil {
 		return c.with(e.bits, r)
 	}

@@ -37,7 +37,7 @@ func (r *Rule) test(v *view) (Tri, *Match, *view) {
 	effects := r.effects
 	catchUp := func(done int) {
 		for len(effects) > 0 && effects[0].after <= done {
-			v = v.with(v.changed.after(effects[0], r, Truth(doubt == nil).orUnknown(doubt != nil)))
+			v = v.with(v.after(effects[0], r, Truth(doubt == nil).orUnknown(doubt != nil)))
 			effects = effects[1:]
 		}
 	}

@@ -514,16 +514,21 @@ func TestParseNFTRefuses(t *testing.T) {
 	}
 }
 
+// nftCounts is a chain with the given rules.
+func nftCounts(t *testing.T, rules ...string) *Ruleset {
+	t.Helper()
+	return parseNFT(t, `{"nftables":[{"table":{"family":"inet","name":"t"}},{"chain":{"family":"inet","table":"t","name":"c","handle":1,"type":"filter","hook":"forward","prio":0,"policy":"drop"}}`+strings.Join(rules, "")+`]}`)
+}
+
+func countingRule(handle, packets int) string {
+	return fmt.Sprintf(`,{"rule":{"family":"inet","table":"t","chain":"c","handle":%d,"expr":[{"counter":{"packets":%d,"bytes":%d}},{"drop":null}]}}`, handle, packets, 100*packets)
+}
+
+const silentRule = `,{"rule":{"family":"inet","table":"t","chain":"c","handle":9,"expr":[{"accept":null}]}}`
+
 func TestSubPairsRulesOfNFTByHandle(t *testing.T) {
-	listing := func(rules string) *Ruleset {
-		return parseNFT(t, `{"nftables":[{"table":{"family":"inet","name":"t"}},{"chain":{"family":"inet","table":"t","name":"c","handle":1,"type":"filter","hook":"forward","prio":0,"policy":"drop"}}`+rules+`]}`)
-	}
-	rule := func(handle, packets int) string {
-		return fmt.Sprintf(`,{"rule":{"family":"inet","table":"t","chain":"c","handle":%d,"expr":[{"counter":{"packets":%d,"bytes":%d}},{"drop":null}]}}`, handle, packets, 100*packets)
-	}
-	const plain = `,{"rule":{"family":"inet","table":"t","chain":"c","handle":9,"expr":[{"accept":null}]}}`
-	before := listing(rule(2, 5) + rule(3, 7) + plain)
-	after := listing(rule(2, 8) + rule(3, 7) + plain)
+	before := nftCounts(t, countingRule(2, 5), countingRule(3, 7), silentRule)
+	after := nftCounts(t, countingRule(2, 8), countingRule(3, 7), silentRule)
 	growth, err := after.Sub(before)
 	if err != nil || len(growth) != 2 || growth[0].Packets != 3 || growth[0].Bytes != 300 || growth[1].Packets != 0 {
 		t.Errorf("%+v, %v", growth, err)
@@ -534,18 +539,24 @@ func TestSubPairsRulesOfNFTByHandle(t *testing.T) {
 	if _, ok := GrowthOf(growth, after.Tables[0].Chains[0].Rules[2]); ok {
 		t.Error("a rule without a counter has growth")
 	}
+}
+
+func TestSubSaysWhenRulesOfNFTChanged(t *testing.T) {
+	before := nftCounts(t, countingRule(2, 5), countingRule(3, 7), silentRule)
 	var change *StructureChange
-	growth, err = listing(rule(4, 8) + rule(3, 9)).Sub(before)
+	growth, err := nftCounts(t, countingRule(4, 8), countingRule(3, 9)).Sub(before)
 	if !errors.As(err, &change) || len(change.Added) != 1 || len(change.Gone) != 2 || len(growth) != 1 || growth[0].Packets != 2 {
 		t.Errorf("%+v, %v", growth, err)
 	}
-	if _, err := listing(rule(2, 1)).Sub(before); !strings.Contains(err.Error(), "inet t c: counter packets 1 bytes 100 drop # handle 2") {
+	if _, err := nftCounts(t, countingRule(2, 1)).Sub(before); err == nil || !strings.Contains(err.Error(), "inet t c: counter packets 1 bytes 100 drop # handle 2") {
 		t.Error(err)
 	}
-	if _, err := listing(plain).Sub(listing(plain)); !errors.Is(err, ErrNoCounters) {
+	if _, err := nftCounts(t, silentRule).Sub(nftCounts(t, silentRule)); !errors.Is(err, ErrNoCounters) {
 		t.Errorf("nothing counts: %v", err)
 	}
-	// What stands before a match counts other packets too.
+}
+
+func TestACounterInFrontOfAMatchIsNotTheRules(t *testing.T) {
 	r := oneChain(t, "inet", "forward", "", `{"counter":{"packets":5,"bytes":6}},{"match":{"op":"==","left":{"meta":{"key":"mark"}},"right":1}},{"drop":null}`).Tables[0].Chains[1].Rules[0]
 	if r.Counted || !strings.HasPrefix(r.Line(), "counter packets 5 bytes 6 meta mark") || r.Spec != "counter meta mark 0x00000001 drop" {
 		t.Errorf("%+v, %s", r, r.Line())

@@ -12,7 +12,10 @@ type view struct {
 	device string
 	// untraced says that connection tracking has not seen the packet yet.
 	untraced bool
-	changed  changes
+	// atTracking says that the chain is called at the same time as connection
+	// tracking, and which comes first is not known.
+	atTracking bool
+	changed    changes
 	// sets are the ipsets of the node; nil when they were not listed.
 	sets *IPSets
 }
@@ -25,10 +28,15 @@ type changes struct {
 	by      [allChanges]*Rule
 	// mark is the packet's mark by now.
 	mark Fact[uint32]
+	// untracked says that a rule keeps the packet from connection tracking.
+	untracked bool
 }
 
-// markBy is the place of changeMark in changes.by.
-const markBy = 0
+// markBy and ctBy are the places of changeMark and changeCT in changes.by.
+const (
+	markBy = 0
+	ctBy   = 3
+)
 
 // arrival is what is known of a packet that no rule has touched.
 func arrival(p *Packet) changes { return changes{reached: true, mark: p.Mark} }
@@ -59,6 +67,10 @@ func (c changes) join(o changes) changes {
 		c.mark = Fact[uint32]{}
 		c.bits |= changeMark
 	}
+	if c.untracked != o.untracked {
+		c.untracked = false
+		c.bits |= changeCT
+	}
 	for i := range c.by {
 		if c.by[i] == nil {
 			c.by[i] = o.by[i]
@@ -79,7 +91,7 @@ func (c changes) culprit(bit change) *Rule {
 }
 
 func (v *view) with(c changes) *view {
-	if c.bits == v.changed.bits && c.mark == v.changed.mark {
+	if c.bits == v.changed.bits && c.mark == v.changed.mark && c.untracked == v.changed.untracked {
 		return v
 	}
 	next := *v
@@ -223,8 +235,10 @@ func (v *view) ct() CTState {
 		return CTInvalid
 	case v.layer != LayerIP:
 		return CTUnknown // depends on which connection tracking the bridge has
-	case v.rewritten(changeCT):
+	case v.rewritten(changeCT) || v.atTracking:
 		return CTUnknown
+	case v.changed.untracked:
+		return CTUntracked
 	case v.untraced && v.hook == Output:
 		return CTInvalid
 	case v.untraced:
