@@ -241,6 +241,9 @@ func (w *walker) base(k call, changed changes) *outcome {
 			consulted, why = opens, "nat sees the first packet of a connection only, and whether this is one is not known"
 		}
 	}
+	if c.NAT && c.Handle != 0 && consulted == Yes && !slices.ContainsFunc(w.rs.Tables, func(t *Table) bool { return t.tracks }) {
+		consulted, why = Unknown, "no rule of the listing turns connection tracking on, without which nat sees nothing"
+	}
 	if consulted == No {
 		w.step(WalkStep{Kind: StepSkipped, Chain: c, view: v})
 		return &outcome{endings: []Ending{accepted}, accepted: changed}

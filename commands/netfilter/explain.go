@@ -199,6 +199,9 @@ func (r *Rule) briefly() string {
 
 // brief is the rule without its comments and extension names.
 func (r *Rule) brief() string {
+	if r.short != "" {
+		return printable(r.short)
+	}
 	var parts []string
 	for i := range r.Matches {
 		if _, comment := r.Matches[i].cond.(alwaysCond); !comment && !r.Matches[i].implied {

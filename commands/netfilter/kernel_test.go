@@ -244,6 +244,9 @@ func (l *kernelLab) receive(at int, tag []byte) (arrived bool) {
 // frame builds the Ethernet frame that p describes, with payload in it.
 func frame(t *testing.T, p Packet, payload []byte) []byte {
 	t.Helper()
+	if p.EtherType == Is(EtherTypeARP) {
+		return arpFrame(p, payload)
+	}
 	proto, _ := p.Proto.Get()
 	sport, _ := p.Sport.Get()
 	dport, _ := p.Dport.Get()
@@ -277,6 +280,16 @@ func frame(t *testing.T, p Packet, payload []byte) []byte {
 	binary.BigEndian.PutUint16(ip[10:], checksum(ip))
 	f := append(append(append([]byte{}, p.DstMAC...), p.SrcMAC...), 8, 0)
 	return append(append(f, ip...), l4...)
+}
+
+// arpFrame builds an ARP packet with payload in its padding.
+func arpFrame(p Packet, payload []byte) []byte {
+	op, _ := p.ARP.Operation.Get()
+	f := append(append(append([]byte{}, p.DstMAC...), p.SrcMAC...), 8, 6, 0, 1, 8, 0, 6, 4)
+	f = binary.BigEndian.AppendUint16(f, op)
+	f = append(append(f, p.ARP.SenderMAC...), p.ARP.SenderIP.AsSlice()...)
+	f = append(append(f, p.ARP.TargetMAC...), p.ARP.TargetIP.AsSlice()...)
+	return append(f, payload...)
 }
 
 func checksum(b []byte) uint16 {
@@ -598,4 +611,158 @@ func randomPacket(rnd *rand.Rand, from, to int) Packet {
 		p.Sport, p.Dport = Fact[uint16]{}, Fact[uint16]{}
 	}
 	return p
+}
+
+// requireTools skips, loudly, where one of the programs is missing.
+func requireTools(t *testing.T, tools ...string) {
+	t.Helper()
+	requireKernel(t)
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err == nil {
+			continue
+		}
+		if os.Getenv("WHYBOT_REQUIRE_LAB") == "1" {
+			t.Fatalf("WHYBOT_REQUIRE_LAB=1, but %s is not installed", tool)
+		}
+		t.Skipf("THE EVALUATOR IS NOT COMPARED WITH THE KERNEL: %s is not installed", tool)
+	}
+}
+
+func (l *kernelLab) nft(text string) {
+	l.t.Helper()
+	run(l.t, "flush ruleset\n"+text, "ip", "netns", "exec", l.inside, "nft", "-f", "-")
+}
+
+func (l *kernelLab) listNFT() *Ruleset {
+	l.t.Helper()
+	return parseNFT(l.t, run(l.t, "", "ip", "netns", "exec", l.inside, "nft", "-j", "list", "ruleset"))
+}
+
+// counts compares what the rules of nft counted with the walk of p.
+func (l *kernelLab) counts(layer Layer, before, after *Ruleset, p Packet, arrived bool, hooks ...Hook) {
+	l.t.Helper()
+	growth, err := after.Sub(before)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	d := layer.Traverse(after, p, hooks...)
+	if d.Verdict == Undecided || (d.Verdict == Accept) != arrived {
+		l.t.Errorf("%v: arrived=%v, the evaluator says %v\n%s", p, arrived, d, strings.Join(d.Explain(), "\n"))
+	}
+	matched := map[*Rule]bool{}
+	for _, s := range d.Walk {
+		if s.Kind == StepRule && s.Result == Yes {
+			matched[s.Rule] = true
+		}
+	}
+	for _, g := range growth {
+		marker := g.Rule != nil && strings.Contains(g.Rule.Spec, "-p 0x88b5")
+		if g.Rule != nil && !marker && (g.Packets > 0) != matched[g.Rule] {
+			l.t.Errorf("%v: the kernel counted %d at %s (%s), the evaluator says %v\n%s", p, g.Packets, g.Rule.place(), g.Rule.Line(), matched[g.Rule], strings.Join(d.Explain(), "\n"))
+		}
+	}
+}
+
+// Which of two chains of one priority comes first shows in whose counter grows.
+func TestKernelChainsOfOnePriority(t *testing.T) {
+	requireTools(t, "nft")
+	l := newKernelLab(t, "nft", "br0", "p0", "p1")
+	// Connection tracking, and with it nat, is only on where a rule asks for it.
+	chain := func(family, table, name, kind, hook, priority string) string {
+		return fmt.Sprintf("table %s %s {\n chain %s {\n type %s hook %s priority %s; policy accept;\n ip protocol udp ct state new,invalid counter drop\n }\n}\n", family, table, name, kind, hook, priority)
+	}
+	for name, text := range map[string]string{
+		"one table":           chain("inet", "t", "a", "filter", "forward", "0") + chain("inet", "t", "b", "filter", "forward", "0"),
+		"two tables":          chain("ip", "t", "a", "filter", "forward", "0") + chain("ip", "u", "b", "filter", "forward", "0"),
+		"two families":        chain("inet", "t", "a", "filter", "forward", "0") + chain("ip", "u", "b", "filter", "forward", "0"),
+		"two families again":  chain("ip", "t", "a", "filter", "forward", "0") + chain("inet", "u", "b", "filter", "forward", "0"),
+		"priorities":          chain("inet", "t", "a", "filter", "forward", "1") + chain("inet", "t", "b", "filter", "forward", "-1"),
+		"nat is called early": chain("inet", "t", "a", "filter", "prerouting", "-50") + chain("inet", "t", "b", "nat", "prerouting", "50"),
+		"nat is called late":  chain("inet", "t", "a", "nat", "postrouting", "-150") + chain("inet", "t", "b", "filter", "postrouting", "50"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l.t = t
+			l.nft(text)
+			p := DHCPReply(endIP(0), endIP(1), endMAC(0), endMAC(1), "p0", "p1", "br0")
+			p.Sport = Is(uint16(10000 + rand.IntN(50000)))
+			before := l.listNFT()
+			arrived := l.send(p, 0, 1)
+			l.counts(LayerIP, before, l.listNFT(), p, arrived, Prerouting, Forward, Postrouting)
+		})
+	}
+}
+
+// What one rule does to the packet the next one sees: marks, tracking, sets.
+func TestKernelStatementsOfNFT(t *testing.T) {
+	requireTools(t, "nft")
+	l := newKernelLab(t, "nft", "br0", "p0", "p1")
+	for name, rules := range map[string]string{
+		"marks":            "meta mark set 5\n meta mark 5 counter\n meta mark set meta mark | 8\n meta mark 13 counter\n meta mark & 8 == 8 counter\n meta mark set meta mark & 4 ^ 1\n meta mark 5 counter drop",
+		"mark then fail":   "meta mark set 7 tcp dport 1\n meta mark 7 counter\n meta mark != 7 counter drop",
+		"notrack too late": "notrack\n ct state untracked counter drop\n ct state new counter",
+		"set":              "add @s { ip saddr }\n ip saddr 10.9.0.1 counter\n tcp dport 1 update @s { ip daddr } counter drop\n ip saddr @s counter drop",
+		"vmap":             "ip saddr . udp dport vmap { 10.9.0.0/24 . 60-70 : jump u, 0.0.0.0/0 . 1-5 : drop }\n counter drop",
+		"vmap of names":    "meta mark set 1 iifname vmap { \"br0\" : continue, \"p0\" : drop } \n counter\n oifname vmap { \"x*\" : accept, \"br0\" : goto u }\n counter drop",
+		"reject for IPv6":  "counter reject with icmpv6 addr-unreachable\n ip protocol tcp counter reject with icmp host-prohibited\n counter",
+		"return":           "udp dport 68 counter return\n counter drop",
+		"bits":             "ip saddr & 0.0.0.255 == 0.0.0.1 counter\n ip saddr & 0.0.0.3 > 0.0.0.2 counter drop\n ip frag-off & 0x1fff != 0 counter drop\n ether saddr & ff:00:00:00:00:ff == 02:00:00:00:00:00 counter",
+		"no field":         "tcp dport != 5 counter drop\n ip6 saddr != ::1 counter drop\n th dport 68 counter\n ct status dnat counter drop\n ct direction original counter\n ct state != established | related counter",
+		"types":            "meta pkttype host counter\n meta pkttype other counter drop\n fib daddr type local counter drop\n fib saddr type unicast counter\n meta iiftype ether counter",
+		"names":            "iifname \"b*\" counter\n iifname != \"b*\" counter drop\n oif br0 counter\n meta iifname { \"br0\", \"x\" } counter\n meta oifname . ip daddr { \"br0\" . 10.9.0.2 } counter",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l.t = t
+			l.nft("table inet t {\n set s { type ipv4_addr; flags dynamic; size 10; }\n chain u {\n counter return\n }\n chain f {\n type filter hook forward priority 0; policy accept;\n " + rules + "\n }\n}\n")
+			p := DHCPReply(endIP(0), endIP(1), endMAC(0), endMAC(1), "p0", "p1", "br0")
+			p.Sport, p.Local = Is(uint16(10000+rand.IntN(50000))), Is([]netip.Prefix{netip.MustParsePrefix("10.9.0.254/24")})
+			before := l.listNFT()
+			arrived := l.send(p, 0, 1)
+			l.counts(LayerIP, before, l.listNFT(), p, arrived, Forward)
+		})
+	}
+}
+
+// The bridge's own chains: ports, frames that are no IP packets, and priorities
+// on both sides of br_netfilter.
+func TestKernelBridgeTables(t *testing.T) {
+	requireTools(t, "nft", "ebtables-nft-restore", "ebtables-nft-save")
+	l := newKernelLab(t, "nft", "br0", "p0", "p1")
+	way := Way{In: "p0", Out: "p1", Bridge: "br0"}
+	packets := []Packet{
+		ARPRequest(endMAC(0), endIP(0), endIP(1), way), ARPReply(endMAC(0), endIP(0), endMAC(1), endIP(1), way),
+		EchoRequest(endIP(0), endIP(1), endMAC(0), endMAC(1), way), DHCPRequest(endMAC(0), "p0", "p1", "br0"),
+	}
+	for name, rules := range map[string]string{
+		"ports":     "iifname \"p0\" counter\n oifname \"p1\" counter\n iifname \"br0\" counter drop",
+		"arp":       "arp operation request counter drop\n ether type arp arp saddr ip 10.9.0.1 counter\n arp daddr ether 02:00:00:00:00:01 counter drop\n meta protocol ip counter",
+		"types":     "meta pkttype broadcast counter\n meta pkttype other counter\n meta pkttype host counter drop\n vlan id 5 counter drop\n ether daddr ff:ff:ff:ff:ff:ff counter drop",
+		"ip":        "ip saddr 0.0.0.0 counter drop\n icmp type echo-request counter drop\n meta l4proto udp counter drop\n th dport 67 counter",
+		"addresses": "ether saddr . ip saddr { 02:00:00:00:00:00 . 10.9.0.1 } counter drop\n ether saddr vmap { 02:00:00:00:00:00 : continue, 02:00:00:00:00:01 : drop }\n arp saddr ip != 10.9.0.1 counter drop\n counter",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l.t = t
+			l.nft("table bridge t {\n chain f {\n type filter hook forward priority 0; policy accept;\n ether type 0x88b5 accept\n " + rules + "\n }\n}\n")
+			for _, p := range packets {
+				before := l.listNFT()
+				arrived := l.send(p, 0, 1)
+				l.counts(LayerBridge, before, l.listNFT(), p, arrived, Forward)
+			}
+		})
+	}
+	t.Run("ebtables", func(t *testing.T) {
+		l.t = t
+		l.nft("")
+		list := func() *Ruleset {
+			return parseWith(t, ParseEbtables, run(t, "", "ip", "netns", "exec", l.inside, "ebtables-nft-save", "-c"))
+		}
+		run(t, "*filter\n:FORWARD ACCEPT\n:spoof DROP\n:open ACCEPT\n:back RETURN\n"+
+			"-A spoof -p ARP --arp-ip-src 10.9.0.9 -j ACCEPT\n-A back -s 02:00:00:00:00:00 -j CONTINUE\n-A back -p IPv4 --ip-proto icmp -j DROP\n-A open -d Broadcast -j RETURN\n"+
+			"-A FORWARD -p 0x88b5 -j ACCEPT\n-A FORWARD -i p0 -j back\n-A FORWARD -p ARP -i p+ -d ! Broadcast -j spoof\n-A FORWARD -p ARP --arp-op Request -j open\n-A FORWARD -j mark --mark-set 0x5 --mark-target CONTINUE\n-A FORWARD --mark 0x5 -p IPv4 -j DROP\n",
+			"ip", "netns", "exec", l.inside, "ebtables-nft-restore")
+		for _, p := range packets {
+			before := list()
+			arrived := l.send(p, 0, 1)
+			l.counts(LayerBridge, before, list(), p, arrived, Forward)
+		}
+	})
 }

@@ -201,8 +201,22 @@ func (p *nftParser) rule(o *nftObject) error {
 	if c == nil {
 		return fmt.Errorf("a rule of chain %s, which is not listed", printable(o.Rule.Chain))
 	}
-	c.Rules = append(c.Rules, readRule(o.Rule, t, len(c.Rules)+1))
+	r := readRule(o.Rule, t, len(c.Rules)+1)
+	c.Rules = append(c.Rules, r)
+	t.tracks = t.tracks || r.tracks()
 	return nil
+}
+
+// tracks says whether a rule of nft needs connection tracking. What nft does
+// not show of a rule of iptables may need it as well.
+func (r *Rule) tracks() bool {
+	spec := " " + r.Spec
+	for _, word := range []string{" ct ", " dnat", " snat", " masquerade", " redirect", " flow add"} {
+		if strings.Contains(spec, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // statementOf takes a statement apart: its name and its body.

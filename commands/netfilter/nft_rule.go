@@ -12,6 +12,8 @@ type ruleReader struct {
 	rule  *Rule
 	// spec and line are the rule's words, without and with what counters say.
 	spec, line []string
+	// short is without counters at all.
+	short []string
 	// done says that a verdict was read: the rule goes no further.
 	done bool
 	// doubted says that a statement may have ended the rule in a way that is
@@ -27,6 +29,7 @@ func readRule(o *nftRuleObject, t *Table, index int) *Rule {
 	for _, x := range o.Expr {
 		r.statement(x)
 	}
+	r.rule.short = strings.Join(r.short, " ")
 	if o.Comment != "" {
 		r.word(`comment "` + o.Comment + `"`)
 	}
@@ -43,6 +46,7 @@ func readRule(o *nftRuleObject, t *Table, index int) *Rule {
 
 func (r *ruleReader) word(s string) {
 	r.spec = append(r.spec, s)
+	r.short = append(r.short, s)
 	r.line = append(r.line, s)
 }
 

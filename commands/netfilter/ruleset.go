@@ -27,6 +27,8 @@ type Table struct {
 
 	byName map[string]*Chain
 	sets   map[string]*nftSet
+	// tracks says that a rule needs connection tracking, which turns it on.
+	tracks bool
 }
 
 // A Chain is a list of rules. A base chain has a Hook and a Policy; a user
@@ -76,6 +78,7 @@ type Rule struct {
 	// effects are what the rule does to a packet before it is done matching.
 	effects []effect
 	line    string // as nft lists it
+	short   string // the same without counters, comment and handle
 }
 
 // Line returns the rule as iptables-save prints it, without counters; a rule of

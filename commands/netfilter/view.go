@@ -104,7 +104,7 @@ func (v *view) rewritten(bit change) bool { return v.changed.bits&bit != 0 }
 // why explains an unknown field: rewritten by a rule, or not told.
 func (v *view) why(what string, bit change) string {
 	if r := v.changed.culprit(bit); r != nil {
-		return what + " may have been changed by " + r.place() + " (" + printable(r.Target.Text) + ")"
+		return what + " may have been changed by " + r.place() + " (" + r.brief() + ")"
 	}
 	return what + " is not known"
 }
