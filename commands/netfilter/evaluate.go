@@ -232,7 +232,7 @@ func (w *walker) base(k call, changed changes) *outcome {
 	w.memo, w.walked, w.active = map[memoKey]*outcome{}, map[*Chain]int{}, map[*Chain]bool{}
 	v := &view{
 		p: w.p, sets: w.rs.ipsets, layer: w.layer, hook: c.Hook, device: w.device,
-		untraced: c.turn() < priorityConntrack, atTracking: c.turn() == priorityConntrack, changed: changed,
+		untraced: c.untraced(), atTracking: c.atTracking(), changed: changed,
 	}
 	accepted := c.ending(Accept)
 	consulted, why := k.sees, k.why
@@ -262,6 +262,16 @@ func (w *walker) base(k call, changed changes) *outcome {
 		o.accepted = o.accepted.join(changed)
 	}
 	return &o
+}
+
+// untraced says that a base chain is called before connection tracking, which
+// looks at packets where they enter: at every later hook it has seen them.
+func (c *Chain) untraced() bool {
+	return (c.Hook == Prerouting || c.Hook == Output) && c.turn() < priorityConntrack
+}
+
+func (c *Chain) atTracking() bool {
+	return (c.Hook == Prerouting || c.Hook == Output) && c.turn() == priorityConntrack
 }
 
 // opensConnection says whether a packet is one that the nat table sees.
