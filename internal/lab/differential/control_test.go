@@ -10,21 +10,21 @@ import (
 )
 
 // undecided answers nothing, ever, and so is never wrong.
-func undecided(_ *netfilter.Ruleset, p netfilter.Packet, hooks ...netfilter.Hook) netfilter.Decision {
+func undecided(_ netfilter.Layer, _ *netfilter.Ruleset, p netfilter.Packet, hooks ...netfilter.Hook) netfilter.Decision {
 	every := []netfilter.Ending{{Verdict: netfilter.Accept}, {Verdict: netfilter.Drop}}
 	return netfilter.Decision{Possible: every, Packet: p, Hooks: hooks}
 }
 
 // unbridged takes every bridged frame for one that is routed.
-func unbridged(rs *netfilter.Ruleset, p netfilter.Packet, hooks ...netfilter.Hook) netfilter.Decision {
+func unbridged(l netfilter.Layer, rs *netfilter.Ruleset, p netfilter.Packet, hooks ...netfilter.Hook) netfilter.Decision {
 	p.Bridged = false
-	return netfilter.Traverse(rs, p, hooks...)
+	return l.Traverse(rs, p, hooks...)
 }
 
 // deaf does not know that an ACCEPT lets a packet pass in one table only: it
 // forgets the hooks behind the first.
-func deaf(rs *netfilter.Ruleset, p netfilter.Packet, hooks ...netfilter.Hook) netfilter.Decision {
-	return netfilter.Traverse(rs, p, hooks[:min(1, len(hooks))]...)
+func deaf(l netfilter.Layer, rs *netfilter.Ruleset, p netfilter.Packet, hooks ...netfilter.Hook) netfilter.Decision {
+	return l.Traverse(rs, p, hooks[:min(1, len(hooks))]...)
 }
 
 // TestKernelNegativeControl shows the comparison evaluators that are wrong in
@@ -62,7 +62,7 @@ func TestKernelNegativeControl(t *testing.T) {
 				t.Errorf("%d rules are left, that is not small:\n%v", n, f)
 			}
 			for _, kept := range f.Fixtures {
-				if wrong, err := kept.Check(netfilter.Traverse, nil); err != nil || len(wrong) > 0 {
+				if wrong, err := kept.Check(netfilter.Layer.Traverse, nil); err != nil || len(wrong) > 0 {
 					t.Errorf("the right evaluator does not agree with what was kept: %v %v", wrong, err)
 				}
 			}

@@ -2,6 +2,7 @@ package differential
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -56,13 +57,33 @@ type trial struct {
 	fixtures []Fixture
 }
 
+// errRefused reports a rule set that could not be loaded.
+var errRefused = errors.New("refused")
+
+// attempts bounds how many rule sets are drawn for a seed.
+const attempts = 8
+
+// trySeed tries the rule set of a seed. The drawing does not know everything
+// that a family's tool refuses to load: then it draws again.
+func (b *bench) trySeed(ctx context.Context, f *family, seed uint64) (rs *ruleSet, found trial, err error) {
+	for n := range attempts {
+		rs = f.generate(seed, n)
+		found, err = b.try(ctx, rs)
+		found.tally.Refused = n
+		if !errors.Is(err, errRefused) || ctx.Err() != nil {
+			break
+		}
+	}
+	return rs, found, err
+}
+
 // try loads a rule set, sends its volley and compares. The error is for what
 // could not be tried.
 func (b *bench) try(ctx context.Context, rs *ruleSet) (trial, error) {
 	start := time.Now()
 	r := trial{tally: Tally{RuleSets: 1}}
 	if err := b.prepare(ctx, rs.program()); err != nil {
-		return r, fmt.Errorf("differential: %s: %w\n%s", rs.name(), err, rs.text())
+		return r, fmt.Errorf("differential: %s: %w: %w\n%s", rs.name(), errRefused, err, rs.text())
 	}
 	before, err := b.list(ctx)
 	if err != nil {
@@ -130,7 +151,7 @@ func (b *bench) prepare(ctx context.Context, p program) error {
 // fire sends one shot. A shot that answers none begins without a memory of
 // those before.
 func (b *bench) fire(ctx context.Context, s shot, before reading) (sighting, error) {
-	seen := sighting{shot: s, before: before}
+	seen := sighting{layer: b.family.layer, shot: s, before: before}
 	if s.Answers == 0 {
 		if err := b.node.forget(); err != nil {
 			return seen, err

@@ -15,6 +15,7 @@ import (
 type family struct {
 	name    string
 	traffic traffic
+	layer   netfilter.Layer
 	draw    func(g *generator, rs *ruleSet)
 	// render is what load takes: the text for the family's tool.
 	render func(rs *ruleSet) string
@@ -32,6 +33,10 @@ var families = []*family{
 	iptablesFamily("iptables-nft", "iptables-nft", false),
 	iptablesFamily("ip6tables-legacy", "ip6tables-legacy", true),
 	iptablesFamily("ip6tables-nft", "ip6tables-nft", true),
+	nftFamily("nft-ip", traffic{v4: true}, netfilter.LayerIP, "ip"),
+	nftFamily("nft-inet", traffic{v4: true, v6: true}, netfilter.LayerIP, "inet"),
+	nftFamily("nft-mixed", traffic{v4: true, v6: true}, netfilter.LayerIP, "inet", "ip", "ip6"),
+	nftFamily("nft-bridge", traffic{v4: true, v6: true, arp: true, bridge: true}, netfilter.LayerBridge, "bridge"),
 }
 
 // Families names the families of rule sets that are compared.
@@ -54,14 +59,14 @@ func findFamily(name string) (*family, error) {
 // volleySize is how many packets go through one rule set.
 const volleySize = 6
 
-// generate draws the rule set of a seed.
-func (f *family) generate(seed uint64) *ruleSet {
+// generate draws the rule set of a seed; another attempt draws another.
+func (f *family) generate(seed uint64, attempt int) *ruleSet {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(f.name)) // never fails
+	_, _ = fmt.Fprint(h, f.name, attempt) // never fails
 	rnd := rand.New(rand.NewPCG(seed, h.Sum64()))
 	rs := &ruleSet{Family: f.name, Seed: seed, Opaque: rnd.IntN(10) == 0, Shown: rnd.IntN(8) != 0}
 	rs.Shots = volley(rnd, f.traffic, volleySize)
-	f.draw(&generator{rnd: rnd, shots: rs.Shots, shown: rs.Shown, opaque: rs.Opaque, v6: f.traffic.v6 && !f.traffic.v4}, rs)
+	f.draw(&generator{rnd: rnd, layer: f.layer, shots: rs.Shots, shown: rs.Shown, opaque: rs.Opaque, v6: f.traffic.v6 && !f.traffic.v4}, rs)
 	rs.settle()
 	return rs
 }
@@ -91,12 +96,16 @@ func iptablesFamily(name, tool string, v6 bool) *family {
 		_, err := run(ctx, text, tool+"-restore", "-w", "20")
 		return err
 	}
+	clear := func(ctx context.Context) error { return restore(ctx, empty.iptablesText()) }
+	if strings.HasSuffix(tool, "-nft") {
+		clear = clearNFT
+	}
 	return &family{
 		name: name, traffic: traffic{v4: !v6, v6: v6},
 		draw:   func(g *generator, rs *ruleSet) { rs.Tables = g.iptablesTables() },
 		render: (*ruleSet).iptablesText,
 		load:   restore,
-		clear:  func(ctx context.Context) error { return restore(ctx, empty.iptablesText()) },
+		clear:  clear,
 		list:   func(ctx context.Context) (string, error) { return run(ctx, "", tool+"-save", "-c") },
 		parse:  netfilter.Parse,
 	}

@@ -86,7 +86,7 @@ func (f *Fixture) Check(evaluate Evaluator, misread func(string) string) ([]stri
 	if err != nil {
 		return nil, err
 	}
-	seen := sighting{shot: f.Shot, arrived: map[string]bool{}}
+	seen := sighting{layer: family.layer, shot: f.Shot, arrived: map[string]bool{}}
 	for _, to := range f.Arrived {
 		seen.arrived[to] = true
 	}

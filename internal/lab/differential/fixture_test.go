@@ -33,7 +33,7 @@ func fixtures(t *testing.T) map[string]differential.Fixture {
 // TestFixtures holds the evaluator against what the kernel once did.
 func TestFixtures(t *testing.T) {
 	for file, f := range fixtures(t) {
-		wrong, err := f.Check(netfilter.Traverse, nil)
+		wrong, err := f.Check(netfilter.Layer.Traverse, nil)
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
@@ -47,7 +47,7 @@ func TestFixtures(t *testing.T) {
 // for another: one of them must be noticed.
 func TestFixturesCanFail(t *testing.T) {
 	for file, f := range fixtures(t) {
-		lazy := func(rs *netfilter.Ruleset, p netfilter.Packet, _ ...netfilter.Hook) netfilter.Decision {
+		lazy := func(_ netfilter.Layer, _ *netfilter.Ruleset, p netfilter.Packet, _ ...netfilter.Hook) netfilter.Decision {
 			return netfilter.Decision{Ending: netfilter.Ending{Verdict: netfilter.Accept}, Possible: []netfilter.Ending{{Verdict: netfilter.Accept}}, Packet: p}
 		}
 		wrong, err := f.Check(lazy, nil)

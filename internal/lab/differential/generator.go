@@ -12,6 +12,7 @@ import (
 type generator struct {
 	rnd    *rand.Rand
 	shots  []shot
+	layer  netfilter.Layer
 	shown  bool
 	opaque bool
 	v6     bool
@@ -36,7 +37,7 @@ func (g *generator) not() string {
 func (g *generator) subject(hooks []netfilter.Hook) (shot, *way) {
 	for range 8 {
 		s := g.shots[g.rnd.IntN(len(g.shots))]
-		ways := s.ways(g.shown)
+		ways := s.ways(g.layer, g.shown)
 		w := ways[g.rnd.IntN(len(ways))]
 		if slices.ContainsFunc(w.hooks, func(h netfilter.Hook) bool { return slices.Contains(hooks, h) }) {
 			return s, &w

@@ -132,7 +132,7 @@ func (g *generator) iptablesMatch(s shot, w *way, at skeleton) string {
 	}
 	if w == nil || g.chance(6) {
 		s = g.shots[g.rnd.IntN(len(g.shots))]
-		ways := s.ways(g.shown)
+		ways := s.ways(g.layer, g.shown)
 		w = &ways[g.rnd.IntN(len(ways))]
 	}
 	aspects := []func() string{

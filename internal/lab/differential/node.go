@@ -75,7 +75,7 @@ func newNode(ctx context.Context) (n *node, err error) {
 	}
 	// Connection tracking runs on every node, whether or not a rule of the
 	// tables under test needs it: without it nobody asks the nat table.
-	if _, err := run(ctx, keepTracking, "nft", "-f", "-"); err != nil {
+	if err := clearNFT(ctx); err != nil {
 		return n, err
 	}
 	if err := n.open(ctx); err != nil {
@@ -110,9 +110,6 @@ func silence(ctx context.Context) error {
 	}
 	return errors.New("the node does not stop sending by itself")
 }
-
-// keepTracking is a chain that no packet visits.
-const keepTracking = "table inet tracking { chain unused { ct state new counter; }; }"
 
 // markerWay is three cables in a row, joined by bridges without rules: a frame
 // takes longer through it than any packet under test does through the node.

@@ -25,25 +25,26 @@ type prediction struct {
 	untracked bool
 }
 
-// An Evaluator says what rules do to a packet on its way through hooks.
-type Evaluator func(rs *netfilter.Ruleset, p netfilter.Packet, hooks ...netfilter.Hook) netfilter.Decision
+// An Evaluator says what rules do to a packet on its way through hooks of a
+// layer.
+type Evaluator func(layer netfilter.Layer, rs *netfilter.Ruleset, p netfilter.Packet, hooks ...netfilter.Hook) netfilter.Decision
 
 // predict asks the evaluator about every way of a shot: once for the whole
 // way, which is the verdict, and once hook by hook for what is counted. The
 // hook that all ways of a shot have in common counts once.
-func predict(evaluate Evaluator, rs *netfilter.Ruleset, s shot, shown bool) *prediction {
+func predict(evaluate Evaluator, layer netfilter.Layer, rs *netfilter.Ruleset, s shot, shown bool) *prediction {
 	p := &prediction{
 		fates: map[string]netfilter.Decision{},
 		rules: map[*netfilter.Rule]bound{}, policies: map[*netfilter.Chain]bound{},
 		translated: map[bool]netfilter.Tri{false: netfilter.No, true: netfilter.No},
 	}
 	entered := false
-	for _, w := range s.ways(shown) {
-		whole := evaluate(rs, w.packet, w.hooks...)
+	for _, w := range s.ways(layer, shown) {
+		whole := evaluate(layer, rs, w.packet, w.hooks...)
 		p.fates[w.to] = whole
 		certain, passes := true, true
 		for _, h := range w.hooks {
-			d := evaluate(rs, w.packet, h)
+			d := evaluate(layer, rs, w.packet, h)
 			if h != netfilter.Prerouting || !entered {
 				p.count(d.Walk, certain)
 			}

@@ -50,6 +50,7 @@ func (r *Report) summary() [][2]string {
 	t := r.Total
 	return [][2]string{
 		{"rule sets", fmt.Sprint(t.RuleSets)},
+		{"refused by the family's tool, and drawn anew", fmt.Sprint(t.Refused)},
 		{"families", fmt.Sprint(len(r.Families))},
 		{"packets sent", fmt.Sprint(t.Packets)},
 		{"verdicts compared", fmt.Sprint(t.Verdicts)},

@@ -26,7 +26,7 @@ type Options struct {
 	Seed uint64
 	// Workers is how many nodes work side by side; at least one does.
 	Workers int
-	// Evaluate is netfilter.Traverse if it is nil.
+	// Evaluate is netfilter.Layer.Traverse if it is nil.
 	Evaluate Evaluator
 	// Misread, if set, changes each listing before the evaluator is given it.
 	// An evaluator that misunderstands rules is made so.
@@ -37,7 +37,7 @@ type Options struct {
 
 func (o Options) evaluator() Evaluator {
 	if o.Evaluate == nil {
-		return netfilter.Traverse
+		return netfilter.Layer.Traverse
 	}
 	return o.Evaluate
 }
@@ -133,8 +133,7 @@ func (b *bench) work(ctx context.Context, queue <-chan job, r *Report, mu *sync.
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
-			rs := j.family.generate(j.first + uint64(i))
-			found, err := b.try(ctx, rs)
+			rs, found, err := b.trySeed(ctx, j.family, j.first+uint64(i))
 			if err != nil {
 				return err
 			}
@@ -180,8 +179,7 @@ func Replay(ctx context.Context, name string, o Options) (Report, []Fixture, err
 	}
 	var fixtures []Fixture
 	err = withBench(ctx, 0, o, func(b *bench) error {
-		rs := f.generate(seed)
-		found, err := b.try(ctx, rs)
+		rs, found, err := b.trySeed(ctx, f, seed)
 		if err != nil {
 			return err
 		}
@@ -213,6 +211,9 @@ func (r *Report) Err() error {
 	for name, t := range r.Families {
 		if share := t.UnknownShare(); share > Ceiling {
 			errs = append(errs, fmt.Errorf("%s: the evaluator leaves %.1f %% of the verdicts open, more than %.0f %%", name, 100*share, 100*Ceiling))
+		}
+		if t.Refused > t.RuleSets/4 {
+			errs = append(errs, fmt.Errorf("%s: %d rule sets were refused before %d could be loaded: the drawing is bad", name, t.Refused, t.RuleSets))
 		}
 		if t.RuleSets == 0 || t.Verdicts == 0 || t.Grown == 0 {
 			errs = append(errs, fmt.Errorf("%s: nothing was compared", name))

@@ -147,6 +147,10 @@ func (s shot) packet() netfilter.Packet {
 		In: netfilter.Is(device(s.From)), Out: netfilter.Is(""), PhysIn: netfilter.Is(""), PhysOut: netfilter.Is(""),
 	}
 	p.SrcMAC, p.DstMAC = s.macs()
+	p.VLAN, p.Local = netfilter.Is[uint16](0), netfilter.Is(local)
+	if s.arp() {
+		s.question(&p)
+	}
 	if s.v6() {
 		p.Family = netfilter.IPv6
 	}
@@ -204,4 +208,17 @@ func (s shot) control(p *netfilter.Packet) {
 	default:
 		p.Proto, p.ICMPCode = netfilter.Fact[uint8]{}, netfilter.Fact[uint8]{} // ARP has no protocol
 	}
+}
+
+// question fills in what an ARP packet says; it is no IP packet.
+func (s shot) question(p *netfilter.Packet) {
+	p.EtherType = netfilter.Is(netfilter.EtherTypeARP)
+	p.ARP = netfilter.ARP{
+		Operation: netfilter.Is[uint16](1), SenderMAC: farMAC(s.From), TargetMAC: make(net.HardwareAddr, 6),
+		SenderIP: p.Src, TargetIP: p.Dst,
+	}
+	if s.Kind == arpReply {
+		p.ARP.Operation, p.ARP.TargetMAC = netfilter.Is[uint16](2), farMAC(s.To)
+	}
+	p.Family, p.Src, p.Dst = 0, netip.Addr{}, netip.Addr{}
 }

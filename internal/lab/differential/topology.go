@@ -75,3 +75,14 @@ func device(name string) string {
 	}
 	return name
 }
+
+// local are the node's own addresses.
+var local = localAddresses()
+
+func localAddresses() []netip.Prefix {
+	all := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")}
+	for _, d := range []string{bridge, "r0", "r1"} {
+		all = append(all, netip.PrefixFrom(nearIP(d, false), 24), netip.PrefixFrom(nearIP(d, true), 64))
+	}
+	return all
+}

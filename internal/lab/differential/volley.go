@@ -3,13 +3,19 @@ package differential
 import "math/rand/v2"
 
 // A traffic is a sort of packets that a family of rules is asked about.
-type traffic struct{ v4, v6, arp bool }
+type traffic struct {
+	v4, v6, arp bool
+	bridge      bool // only what goes through the bridge, or in or out by it
+}
 
 // volley draws the shots that are sent through one rule set.
 func volley(rnd *rand.Rand, t traffic, n int) []shot {
 	var shots []shot
 	for len(shots) < n {
 		s := t.draw(rnd)
+		if t.bridge && !isPort(s.From) && !isPort(s.To) {
+			continue
+		}
 		shots = append(shots, s)
 		if s.answerable() && len(shots) < n && rnd.IntN(3) == 0 {
 			shots = append(shots, s.answer(len(shots)))

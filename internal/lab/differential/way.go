@@ -15,9 +15,40 @@ type way struct {
 	unwanted bool
 }
 
-// ways returns where a shot goes through the hooks of the IP layer, if no rule
-// is against it. Shown says that frames inside the bridge visit that layer.
-func (s shot) ways(shown bool) []way {
+// ways returns where a shot goes through the hooks of a layer, if no rule is
+// against it. Shown says that frames inside the bridge visit the IP layer.
+func (s shot) ways(layer netfilter.Layer, shown bool) []way {
+	ways := s.ipWays(shown)
+	if layer == netfilter.LayerBridge {
+		for i := range ways {
+			ways[i] = s.inBridge(ways[i])
+		}
+	}
+	return ways
+}
+
+// inBridge is a way as the bridge's own hooks see it: ports instead of the
+// bridge, and none of what happens above it.
+func (s shot) inBridge(w way) way {
+	p := &w.packet
+	switch {
+	case p.Bridged:
+		p.PhysIn = netfilter.Is(s.From)
+		w.hooks = []netfilter.Hook{netfilter.Prerouting, netfilter.Forward, netfilter.Postrouting}
+	case isPort(s.From):
+		p.PhysIn, p.PhysOut, p.Out = netfilter.Is(s.From), netfilter.Is(""), netfilter.Is("")
+		w.hooks = []netfilter.Hook{netfilter.Prerouting, netfilter.Input}
+	case isPort(s.To):
+		p.In, p.PhysIn, p.PhysOut, p.Out = netfilter.Is(""), netfilter.Is(""), netfilter.Is(s.To), netfilter.Is(bridge)
+		p.SrcMAC, p.DstMAC = nearMAC(bridge), farMAC(s.To)
+		w.hooks = []netfilter.Hook{netfilter.Output, netfilter.Postrouting}
+	default:
+		w.hooks = nil
+	}
+	return w
+}
+
+func (s shot) ipWays(shown bool) []way {
 	base := s.packet()
 	if !shown {
 		base.PhysIn = netfilter.Is("")
