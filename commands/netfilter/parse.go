@@ -211,8 +211,8 @@ func (p *parser) chain(text string) error {
 	if err := c.attach(p.d, fields[1]); err != nil {
 		return err
 	}
-	if c.Table == "security" && strings.Contains(p.rs.Generator, "nf_tables") {
-		c.Priority = prioritySecurityNFT
+	if strings.Contains(p.rs.Generator, "nf_tables") {
+		c.attachNFT(p.d)
 	}
 	if len(fields) == 3 {
 		var ok bool
@@ -247,6 +247,19 @@ func (c *Chain) attach(d *dialect, policy string) error {
 		c.Hook, c.Priority, c.NAT = Hook(c.Name), priority, d.tracks && c.Table == "nat"
 	}
 	return nil
+}
+
+// attachNFT corrects what the nft back ends attach in another place than the
+// kernel's own tables: the security table behind the nat table's INPUT, and
+// ebtables' filter OUTPUT in front of its nat OUTPUT.
+func (c *Chain) attachNFT(d *dialect) {
+	switch {
+	case c.Hook == "":
+	case d.family == familyBridge && c.Table == "filter":
+		c.Priority = bridgeFilter
+	case d.family != familyBridge && c.Table == "security":
+		c.Priority = prioritySecurityNFT
+	}
 }
 
 func (p *parser) rule(line string) error {

@@ -2,7 +2,7 @@
 # Installs what internal/lab needs on Debian. Idempotent: does nothing, not even
 # an update of the package lists, when everything is there.
 set -eu
-packages="bash bridge-utils busybox-static dnsmasq-base ebtables ethtool iproute2 iptables iputils-ping
+packages="bash bridge-utils busybox-static dnsmasq-base ebtables ethtool iproute2 ipset iptables iputils-ping
 mount nftables openssh-client openssh-server procps sudo tcpdump util-linux"
 
 missing=

@@ -37,6 +37,9 @@ var families = []*family{
 	nftFamily("nft-inet", traffic{v4: true, v6: true}, netfilter.LayerIP, "inet"),
 	nftFamily("nft-mixed", traffic{v4: true, v6: true}, netfilter.LayerIP, "inet", "ip", "ip6"),
 	nftFamily("nft-bridge", traffic{v4: true, v6: true, arp: true, bridge: true}, netfilter.LayerBridge, "bridge"),
+	ebtablesFamily(),
+	withSets("iptables-legacy-ipset", "iptables-legacy"),
+	withSets("iptables-nft-ipset", "iptables-nft"),
 }
 
 // Families names the families of rule sets that are compared.
@@ -84,19 +87,11 @@ func (rs *ruleSet) settle() {
 }
 
 func iptablesFamily(name, tool string, v6 bool) *family {
-	empty := &ruleSet{}
-	for _, b := range builtin {
-		t := table{Name: b.table}
-		for _, h := range b.hooks {
-			t.Chains = append(t.Chains, chain{Name: string(h), Policy: "ACCEPT"})
-		}
-		empty.Tables = append(empty.Tables, t)
-	}
 	restore := func(ctx context.Context, text string) error {
 		_, err := run(ctx, text, tool+"-restore", "-w", "20")
 		return err
 	}
-	clear := func(ctx context.Context) error { return restore(ctx, empty.iptablesText()) }
+	clear := func(ctx context.Context) error { return restore(ctx, noRules().iptablesText()) }
 	if strings.HasSuffix(tool, "-nft") {
 		clear = clearNFT
 	}
@@ -111,10 +106,24 @@ func iptablesFamily(name, tool string, v6 bool) *family {
 	}
 }
 
+// noRules is all tables of iptables, empty.
+func noRules() *ruleSet {
+	empty := &ruleSet{}
+	for _, b := range builtin {
+		t := table{Name: b.table}
+		for _, h := range b.hooks {
+			t.Chains = append(t.Chains, chain{Name: string(h), Policy: "ACCEPT"})
+		}
+		empty.Tables = append(empty.Tables, t)
+	}
+	return empty
+}
+
 // Tools names the programs that must be there.
 func Tools() []string {
 	return []string{
 		"ip", "bridge", "nft", "iptables-nft-restore", "iptables-nft-save", "iptables-legacy-restore", "iptables-legacy-save",
+		"ebtables-nft-restore", "ebtables-nft-save", "ipset",
 		"ip6tables-nft-restore", "ip6tables-nft-save", "ip6tables-legacy-restore", "ip6tables-legacy-save",
 	}
 }

@@ -16,6 +16,7 @@ type generator struct {
 	shown  bool
 	opaque bool
 	v6     bool
+	sets   map[string]string // of ipset, with the directions they are asked in
 }
 
 // oneOf draws one of the choices.

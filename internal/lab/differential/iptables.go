@@ -135,6 +135,9 @@ func (g *generator) iptablesMatch(s shot, w *way, at skeleton) string {
 		ways := s.ways(g.layer, g.shown)
 		w = &ways[g.rnd.IntN(len(ways))]
 	}
+	if g.sets != nil && g.chance(3) {
+		return g.setMatch()
+	}
 	aspects := []func() string{
 		func() string { return g.protoMatch(s) }, func() string { return g.protoMatch(s) },
 		func() string { return g.addressMatch(w.packet) }, func() string { return g.addressMatch(w.packet) },

@@ -60,16 +60,13 @@ func (t *nftTable) packetTypes() string {
 	return oneOf(t.generator, types...)
 }
 
-// interfaceIs asks for an interface; in the bridge, for a port or its bridge.
+// interfaceIs asks for an interface; in the bridge, for a port.
 func (t *nftTable) interfaceIs(p netfilter.Packet) string {
 	key, fact := "iifname ", p.In
 	if t.chance(2) {
 		key, fact = "oifname ", p.Out
 	}
 	if t.layer == netfilter.LayerBridge {
-		if t.chance(8) {
-			return "meta ibrname " + t.op() + oneOf(t.generator, quoted(bridge), `"brx"`)
-		}
 		if fact = p.PhysIn; key == "oifname " {
 			fact = p.PhysOut
 		}
@@ -167,7 +164,9 @@ func (t *nftTable) addressIs(s shot, p netfilter.Packet) string {
 		a = farIP(oneOf(t.generator, links...), s.v6())
 	}
 	key = ipOf(s.v6()) + key
-	if t.layer == netfilter.LayerIP && t.chance(6) {
+	// Of an IPv6 address the kernel asks the routing rules, which are peculiar on
+	// this node.
+	if t.Family == "ip" && t.chance(6) {
 		return "fib " + oneOf(t.generator, "saddr", "daddr") + " type " + t.op() + oneOf(t.generator, "local", "unicast", "multicast", "broadcast", "{ local, broadcast }")
 	}
 	bits := oneOf(t.generator, a.BitLen(), a.BitLen()-2, 24, 16, 8)

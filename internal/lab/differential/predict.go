@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"slices"
 	"strings"
 
 	"whybot/commands/netfilter"
@@ -92,10 +93,24 @@ type visit struct {
 
 func (t *tracker) step(i int) {
 	s := t.walk[i]
-	if s.Kind != netfilter.StepAgain {
+	if s.Kind == netfilter.StepAgain {
+		// No chain calls itself: if this one was being walked it is done now.
+		t.leave(slices.IndexFunc(t.stack, func(v visit) bool { return v.chain == s.Chain }), i)
+	} else {
 		t.at(s.Chain, i)
 	}
 	t.add(s)
+}
+
+// leave notes where the chains end that are on the stack from depth on.
+func (t *tracker) leave(depth, i int) {
+	if depth < 0 {
+		return
+	}
+	for _, v := range t.stack[depth:] {
+		t.visited[v.chain] = [2]int{v.from, i}
+	}
+	t.stack = t.stack[:depth]
 }
 
 // at says that step i is in a chain: those that were called from it are done.
@@ -112,10 +127,7 @@ func (t *tracker) at(c *netfilter.Chain, i int) {
 		t.stack = append(t.stack, visit{c, i})
 		return
 	}
-	for _, v := range t.stack[depth:] {
-		t.visited[v.chain] = [2]int{v.from, i}
-	}
-	t.stack = t.stack[:depth]
+	t.leave(depth, i)
 }
 
 // enter notes the visit of a base chain.

@@ -28,9 +28,6 @@ func (rs *ruleSet) name() string { return fmt.Sprintf("%s/%d", rs.Family, rs.See
 // text shows a rule set to a person.
 func (rs *ruleSet) text() string {
 	var b strings.Builder
-	for _, s := range rs.Sets {
-		fmt.Fprintln(&b, s)
-	}
 	if f, err := findFamily(rs.Family); err == nil {
 		b.WriteString(f.render(rs))
 	}
