@@ -217,12 +217,9 @@ func (t *nftTable) verdictMap(s shot, nth int) string {
 		port = s.Dport
 	}
 	src, dst := t.networks(s)
-	from, to := s.From, s.To
+	from := s.From
 	if from == host {
 		from = "lo"
-	}
-	if !slices.Contains(links, to) {
-		to = "p1"
 	}
 	maps := []func() string{
 		func() string {

@@ -25,7 +25,7 @@ func (t *nftTable) match(s shot, w *way, at skeleton) string {
 		return t.anyFamily(w, at)
 	}
 	if s.arp() {
-		return t.arp(s, w, at)
+		return t.arp(w, at)
 	}
 	aspects := []func() string{
 		func() string { return t.transport(s) }, func() string { return t.transport(s) }, func() string { return t.transport(s) },
@@ -212,7 +212,7 @@ func (t *nftTable) concatenation(s shot, p netfilter.Packet) string {
 }
 
 // arp asks about an ARP packet.
-func (t *nftTable) arp(s shot, w *way, at skeleton) string {
+func (t *nftTable) arp(w *way, at skeleton) string {
 	body := w.packet.ARP
 	return oneOf(t.generator, "arp operation "+t.op()+oneOf(t.generator, "request", "reply"),
 		strings.Join([]string{"arp saddr ip", t.op() + body.SenderIP.String()}, " "),
