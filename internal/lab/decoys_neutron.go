@@ -24,11 +24,11 @@ func neutronDecoys() []Fault {
 		return changePort("b9e40d16-a25c-4f3b-8d7e-6c5b4a392817", func(p *cloudfake.Port) { p.VIFType = vif })
 	}
 	migrating := func(status, task, to string) func(*cloudfake.Model) {
-		return both(changeServer(webServerID, func(s *cloudfake.Server) { s.Status, s.TaskState = status, task }),
+		return both(changeWebServer(func(s *cloudfake.Server) { s.Status, s.TaskState = status, task }),
 			changePort(webPortID, func(p *cloudfake.Port) { p.MigratingTo = to }))
 	}
 	quiet := func(id, variant, doc string, o Options, inject, heal step) Fault {
-		return Fault{ID: id, Variant: variant, Doc: doc, Options: o, Inject: inOrder(inject, serves(Web1)), Heal: heal}
+		return Fault{ID: id, Variant: variant, Doc: doc, Options: o, Inject: inOrder(inject, serves), Heal: heal}
 	}
 	return []Fault{
 		quiet("DHCP-11", "decoy-one-of-two", "one of two DHCP agents is dead and its dnsmasq with it; the other serves", two,

@@ -79,6 +79,14 @@ func claimDHCPPort(m *cloudfake.Model, p Port) (address string, ok bool) {
 	return address, ok
 }
 
+// releaseDHCPPort gives back the port of a network that an agent has stopped to
+// serve; one that Neutron reserved is not the agent's any more.
+func releaseDHCPPort(m *cloudfake.Model, p Port) {
+	m.Ports = slices.DeleteFunc(m.Ports, func(have cloudfake.Port) bool {
+		return have.ID == p.ID && have.DeviceID == dhcpDeviceID(p)
+	})
+}
+
 // hostsOf reads from the cloud's model which addresses a network's DHCP server
 // hands out.
 func hostsOf(m *cloudfake.Model, networkID string) []dhcpHost {
@@ -164,6 +172,9 @@ func (l *Lab) tellDHCPAgent(ctx context.Context, m *Machine, orders map[string]m
 		l.told[m.Name][id] = is
 		if !l.listens(m) {
 			continue
+		}
+		if is == nil {
+			l.Cloud.Update(func(c *cloudfake.Model) { releaseDHCPPort(c, p) })
 		}
 		if _, err := m.Run(ctx, "/usr/lib/whylab/dhcp-agent", verb, id); err != nil {
 			return err

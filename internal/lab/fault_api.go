@@ -15,18 +15,18 @@ func dhcp12() []Fault {
 	return []Fault{
 		{
 			ID: "DHCP-12", Variant: "no-agent", Want: want, Doc: "the network is on no DHCP agent, and its DHCP port is gone",
-			Inject: inOrder(neutron(both(unbind(Controller01, paymentsNet), withoutPorts(isDHCPPortOf(paymentsNet)))), renew(Web1)),
+			Inject: inOrder(neutron(both(unbind(Controller01, paymentsNet), withoutPorts(isDHCPPortOf(paymentsNet)))), askAnew),
 			Heal:   neutron(bind(Controller01, paymentsNet)),
 		},
 		{
 			ID: "DHCP-12", Variant: "port-reserved", Want: want, Doc: "the network was taken from its DHCP agent; the DHCP port stays reserved",
-			Inject: inOrder(neutron(both(unbind(Controller01, paymentsNet), reserve)), renew(Web1)),
+			Inject: inOrder(neutron(both(unbind(Controller01, paymentsNet), reserve)), askAnew),
 			Heal:   neutron(bind(Controller01, paymentsNet)),
 		},
 		{
 			ID: "DHCP-12", Variant: "two-agents-neither", Want: want, Options: Options{SecondController: true},
 			Doc:    "two DHCP agents are alive, and the network is on neither",
-			Inject: inOrder(neutron(both(nowhere, withoutPorts(isDHCPPortOf(paymentsNet)))), renew(Web1)),
+			Inject: inOrder(neutron(both(nowhere, withoutPorts(isDHCPPortOf(paymentsNet)))), askAnew),
 			Heal:   neutron(somewhere),
 		},
 	}
@@ -38,7 +38,7 @@ func dhcp13() []Fault {
 	fault := func(variant, doc string, o Options, breakIt, mend func(*cloudfake.Model)) Fault {
 		return Fault{
 			ID: "DHCP-13", Variant: variant, Doc: doc, Options: o, Want: Want{State: proven, Cause: "DHCP-13"},
-			Inject: inOrder(neutron(breakIt), renew(Web1)), Heal: neutron(mend),
+			Inject: inOrder(neutron(breakIt), askAnew), Heal: neutron(mend),
 		}
 	}
 	dhcp := func(off bool) func(*cloudfake.Model) {
@@ -93,7 +93,7 @@ func dhcp14() []Fault {
 	fault := func(variant, doc string, o Options) Fault {
 		return Fault{
 			ID: "DHCP-14", Variant: variant, Doc: doc, Options: o, Want: Want{State: proven, Cause: "DHCP-14"},
-			Inject: inOrder(neutron(fullPool), renew(Web1)), Heal: neutron(roomyPool),
+			Inject: inOrder(neutron(fullPool), askAnew), Heal: neutron(roomyPool),
 		}
 	}
 	return []Fault{
@@ -117,7 +117,7 @@ func changePorts(meant func(*cloudfake.Port) bool, change func(*cloudfake.Port))
 // the state that Nova puts it into.
 func unbindable(m *cloudfake.Model) {
 	changePort(webPortID, func(p *cloudfake.Port) { p.VIFType, p.Status = "binding_failed", "DOWN" })(m)
-	changeServer(webServerID, func(s *cloudfake.Server) {
+	changeWebServer(func(s *cloudfake.Server) {
 		s.Status = "ERROR"
 		s.Fault = &cloudfake.ServerFault{Code: 500, Message: "Unexpected vif_type=binding_failed"}
 	})(m)
@@ -125,7 +125,7 @@ func unbindable(m *cloudfake.Model) {
 
 func bindable(m *cloudfake.Model) {
 	changePort(webPortID, func(p *cloudfake.Port) { p.VIFType, p.Status = "", "" })(m)
-	changeServer(webServerID, func(s *cloudfake.Server) { s.Status, s.Fault = "", nil })(m)
+	changeWebServer(func(s *cloudfake.Server) { s.Status, s.Fault = "", nil })(m)
 }
 
 // dhcp15 is a port that Neutron could not bind: the guest was started without
@@ -143,50 +143,44 @@ func dhcp15() []Fault {
 		{
 			ID: "DHCP-15", Variant: "no-agent-on-host", Want: want,
 			Doc:    "Nova says compute01, the L2 agent there calls itself localhost: no agent on the binding host",
-			Inject: inOrder(unplugGuest(Web1), neutron(both(unbindable, host("localhost")))),
-			Heal:   inOrder(neutron(both(bindable, host(Compute01))), plugGuest(Web1)),
+			Inject: inOrder(unplugWeb, neutron(both(unbindable, host("localhost")))),
+			Heal:   inOrder(neutron(both(bindable, host(Compute01))), plugWeb),
 		},
 		{
 			ID: "DHCP-15", Variant: "agent-dead", Want: want, Also: []string{"DHCP-25"},
 			Doc:    "the L2 agent of the binding host was dead when web-1 was started",
-			Inject: inOrder(unplugGuest(Web1), healed(on(Compute01, stopAgent)), neutron(unbindable)),
-			Heal:   inOrder(healed(on(Compute01, "systemctl start neutron-linuxbridge-agent")), neutron(bindable), plugGuest(Web1)),
+			Inject: inOrder(unplugWeb, healed(on(Compute01, stopAgent)), neutron(unbindable)),
+			Heal:   inOrder(healed(on(Compute01, "systemctl start neutron-linuxbridge-agent")), neutron(bindable), plugWeb),
 		},
 		{
 			ID: "DHCP-15", Variant: "physnet-not-mapped", Want: want,
 			Doc:    "the L2 agent of the binding host has no interface for physnet1",
-			Inject: inOrder(unplugGuest(Web1), neutron(both(unbindable, mappings(map[string]string{"physnet2": "eth4"})))),
-			Heal:   inOrder(neutron(both(bindable, mappings(map[string]string{"physnet1": "eth3"}))), plugGuest(Web1)),
+			Inject: inOrder(unplugWeb, neutron(both(unbindable, mappings(map[string]string{"physnet2": "eth4"})))),
+			Heal:   inOrder(neutron(both(bindable, mappings(map[string]string{"physnet1": "eth3"}))), plugWeb),
 		},
 	}
 }
 
-// unplugGuest takes a guest's NIC and its tap away, as when it does not run.
-func unplugGuest(guest string) step {
-	return func(ctx context.Context, l *Lab) error {
-		if err := l.VM(guest).StopAsking(ctx); err != nil {
-			return err
-		}
-		_, err := l.VM(guest).Run(ctx, "ip", "link", "del", "eth0")
+// unplugWeb takes web-1's NIC and its tap away, as when it does not run.
+func unplugWeb(ctx context.Context, l *Lab) error {
+	if err := l.VM(Web1).StopAsking(ctx); err != nil {
 		return err
 	}
+	_, err := l.VM(Web1).Run(ctx, "ip", "link", "del", "eth0")
+	return err
 }
 
-// plugGuest starts it again: Nova makes the tap, the L2 agent wires it, and the
-// guest asks.
-func plugGuest(guest string) step {
-	return func(ctx context.Context, l *Lab) error {
-		g := l.plan.guestNamed(guest)
-		batch := l.guestCable(g) + "\n"
-		if _, err := run(ctx, batch, "ip", "-batch", "-"); err != nil {
-			return err
-		}
-		if _, err := l.VM(guest).Run(ctx, "ip", "link", "set", "eth0", "up"); err != nil {
-			return err
-		}
-		if err := on(g.Port.Machine, restartAgent).do(ctx, l); err != nil {
-			return err
-		}
-		return l.VM(guest).Renew(ctx)
+// plugWeb starts it again: Nova makes the tap, the L2 agent wires it, and web-1
+// asks.
+func plugWeb(ctx context.Context, l *Lab) error {
+	if _, err := run(ctx, l.guestCable(l.VM(Web1).Guest)+"\n", "ip", "-batch", "-"); err != nil {
+		return err
 	}
+	if _, err := l.VM(Web1).Run(ctx, "ip", "link", "set", "eth0", "up"); err != nil {
+		return err
+	}
+	if err := on(Compute01, restartAgent).do(ctx, l); err != nil {
+		return err
+	}
+	return l.VM(Web1).Renew(ctx)
 }

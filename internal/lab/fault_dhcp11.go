@@ -19,7 +19,7 @@ func dhcp11() []Fault {
 			ID: "DHCP-11", Variant: "newer-guest", Want: noAnswer("DHCP-11"), Also: []string{"DHCP-10"},
 			Doc: "the DHCP agent is dead; its dnsmasq serves the guests it knew then, and web-1 is newer",
 			Inject: inOrder(neutron(unknownPort), healed(on(Controller01, stopDHCPAgent)),
-				neutron(knownPort), renew(Web1)),
+				neutron(knownPort), askAnew),
 			Heal: healed(on(Controller01, startDHCPAgent)),
 		},
 		{
@@ -32,7 +32,7 @@ func dhcp11() []Fault {
 			ID: "DHCP-11", Variant: "both-agents", Want: either, Also: []string{"DHCP-10"}, Options: two,
 			Doc: "both DHCP agents of the network are dead, and web-1 is newer than that",
 			Inject: inOrder(neutron(unknownPort), healed(on(Controller01, stopDHCPAgent), on(Controller02, stopDHCPAgent)),
-				neutron(knownPort), renew(Web1)),
+				neutron(knownPort), askAnew),
 			Heal: healed(on(Controller01, startDHCPAgent), on(Controller02, startDHCPAgent)),
 		},
 	}
@@ -66,7 +66,7 @@ func dhcp26() []Fault {
 			ID: "DHCP-26", Variant: variant, Doc: doc, Options: o, Want: noAnswer("DHCP-26"), Also: []string{"DHCP-10"},
 			Inject: inOrder(neutron(unknownPort),
 				healed(on(Controller01, goDeaf+logLine, log, "190", lostQueue), on(Controller01, logLine, log, "70", rpcTimeout)),
-				neutron(knownPort), renew(Web1)),
+				neutron(knownPort), askAnew),
 			Heal: healed(on(Controller01, logErrors+"systemctl restart neutron-dhcp-agent", log)),
 		}
 	}

@@ -56,7 +56,7 @@ func dhcp38() []Fault {
 			ID: "DHCP-38", Variant: variant, Doc: doc, Want: Want{State: proven, Cause: "DHCP-38"},
 			Inject: inOrder(healed(on(Controller01, farServer, far...)), farWire,
 				healed(on(node, startRogue, append([]string{webBridge}, args...)...)), ends),
-			Heal: inOrder(healed(on(node, stopRogue)), nearWire, healed(on(Controller01, nearServer, far...)), renew(Web1)),
+			Heal: inOrder(healed(on(node, stopRogue)), nearWire, healed(on(Controller01, nearServer, far...)), askAnew),
 		}
 	}
 	return []Fault{
@@ -64,7 +64,7 @@ func dhcp38() []Fault {
 			"10.30.92.250", "--dhcp-broadcast", "--dhcp-range=10.30.92.200,10.30.92.220,255.255.255.0,2m"),
 		// A client believes a refusal only from the server that it asked, so
 		// this one has that server's address.
-		fault("nak", "a stale copy of the network's DHCP server, with its address, refuses web-1, which is newer", Compute02, renew(Web1),
+		fault("nak", "a stale copy of the network's DHCP server, with its address, refuses web-1, which is newer", Compute02, askAnew,
 			"10.30.92.10", "--dhcp-range=10.30.92.0,static"),
 	}
 }

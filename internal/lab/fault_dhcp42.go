@@ -49,13 +49,13 @@ func dhcp42() []Fault {
 // notRunning is a guest that does not run, for Nova's own reasons.
 func notRunning(variant, doc, status, task string) Fault {
 	state := func(status, task, port string) func(*cloudfake.Model) {
-		return both(changeServer(webServerID, func(s *cloudfake.Server) { s.Status, s.TaskState = status, task }),
+		return both(changeWebServer(func(s *cloudfake.Server) { s.Status, s.TaskState = status, task }),
 			changePort(webPortID, func(p *cloudfake.Port) { p.Status = port }))
 	}
 	return Fault{
 		ID: "DHCP-42", Variant: variant, Doc: doc, Want: Want{State: probable, Cause: "DHCP-42"},
-		Inject: inOrder(unplugGuest(Web1), neutron(state(status, task, "DOWN"))),
-		Heal:   inOrder(neutron(state("", "", "")), plugGuest(Web1)),
+		Inject: inOrder(unplugWeb, neutron(state(status, task, "DOWN"))),
+		Heal:   inOrder(neutron(state("", "", "")), plugWeb),
 	}
 }
 

@@ -49,7 +49,7 @@ func otherMAC(variant, doc, mac string, o Options) Fault {
 			State: probable, Cause: "DHCP-43", FromNode: Compute01, FromDevice: webTap,
 			ToNode: Compute01, ToDevice: webBridge, Direction: request,
 		},
-		Inject: inOrder(useMAC(Web1, mac), renew(Web1)), Heal: inOrder(useMAC(Web1, webMAC), renew(Web1)),
+		Inject: inOrder(useMAC(Web1, mac), askAnew), Heal: inOrder(useMAC(Web1, webMAC), askAnew),
 	}
 }
 

@@ -123,7 +123,7 @@ func dhcp18() []Fault {
 			Inject: inOrder(neutron(changePort(webPortID, func(p *cloudfake.Port) { p.AdminDown, p.Status = true, "DOWN" })),
 				broken(on(Compute01, setDown, webTap))),
 			Heal: inOrder(neutron(changePort(webPortID, func(p *cloudfake.Port) { p.AdminDown, p.Status = false, "" })),
-				healed(on(Compute01, setUp, webTap)), renew(Web1)),
+				healed(on(Compute01, setUp, webTap)), askAnew),
 		},
 	}
 }

@@ -57,7 +57,7 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 	}
 	l := &Lab{Dir: c.dir, options: o, plan: newPlan(o), claim: c, machines: map[string]*Machine{}, vms: map[string]*VM{}, relays: map[string]*relay{}}
 	l.Cloud = cloudfake.New(newModel(l.plan, o))
-	l.Cloud.OnDHCPNetwork = func(string, string, bool) { l.onChange() }
+	l.Cloud.OnDHCPNetwork = func(string, string, bool) { l.onChange() } //nolint:contextcheck // no request's context: Neutron goes on when its client left
 	l.Cloud.OnChange, l.Cloud.AgentAlive = l.onChange, l.agentRuns
 	l.told = l.firstOrders()
 	ctx, cancel := context.WithTimeoutCause(ctx, bootTimeout, errors.New("lab: not up in time"))

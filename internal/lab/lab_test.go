@@ -117,6 +117,68 @@ func TestKernelFaultsAreWhatTheyClaim(t *testing.T) {
 	}
 }
 
+// Of every pair either fault alone keeps the guest from its address, and it gets
+// it when both are gone.
+func TestKernelPairsAreTwoFaults(t *testing.T) {
+	needLab(t)
+	pairs := slices.DeleteFunc(Pairs(), func(p Pair) bool { return !strings.Contains(p.Name(), *onlyFault) })
+	results := make([]error, len(pairs))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 6)
+	for i, p := range pairs {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			results[i] = checkPair(t.Context(), p)
+		})
+	}
+	wg.Wait()
+	for i, p := range pairs {
+		t.Run(p.Name(), func(t *testing.T) {
+			if results[i] != nil {
+				t.Error(results[i])
+			}
+		})
+	}
+}
+
+func checkPair(ctx context.Context, p Pair) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+	defer cancel()
+	l, err := Up(ctx, p.Options)
+	if err != nil {
+		return err
+	}
+	defer func() { //nolint:contextcheck // a lab is taken down also when ctx has ended
+		err = errors.Join(err, l.Close())
+	}()
+	if err := waitLeases(ctx, l); err != nil {
+		return fmt.Errorf("before the faults: %w", err)
+	}
+	if err := p.Inject(ctx, l); err != nil {
+		return err
+	}
+	if err := p.First.Heal(ctx, l); err != nil {
+		return fmt.Errorf("heal the first: %w", err)
+	}
+	if err := checkSecond(ctx, l, p.Second); err != nil {
+		return fmt.Errorf("with the first away: %w", err)
+	}
+	if err := p.Second.Heal(ctx, l); err != nil {
+		return fmt.Errorf("heal the second: %w", err)
+	}
+	_, err = l.VM(p.First.Asked()).WaitLease(ctx)
+	return err
+}
+
+// checkSecond proves that the second fault is still there.
+func checkSecond(ctx context.Context, l *Lab, f Fault) error {
+	if err := l.VM(f.Asked()).Renew(ctx); err != nil {
+		return err
+	}
+	return checkLoss(ctx, l, f)
+}
+
 func checkFault(ctx context.Context, f Fault) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()

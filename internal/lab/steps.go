@@ -27,16 +27,14 @@ func neutron(change func(*cloudfake.Model)) step {
 	return func(ctx context.Context, l *Lab) error { return l.Neutron(ctx, change) }
 }
 
-// renew makes a guest forget its address and ask again.
-func renew(guest string) step {
-	return func(ctx context.Context, l *Lab) error { return l.VM(guest).Renew(ctx) }
-}
+// askAnew makes web-1 forget its address and ask again.
+func askAnew(ctx context.Context, l *Lab) error { return l.VM(Web1).Renew(ctx) }
 
-// serves waits until a guest has its address again and then keeps asking.
-func serves(guest string) step { return harmlessFor(guest) }
+// serves sees web-1 get its address, and makes it ask again and again.
+func serves(ctx context.Context, l *Lab) error { return harmless()(ctx, l) }
 
-// changePort, changeServer, changeSubnet, changeNetwork and changeAgent change
-// the thing of that id, where the cloud has it.
+// changePort, changeSubnet, changeNetwork and changeAgent change the thing of
+// that id, where the cloud has it; changeWebServer changes web-1.
 func changePort(id string, change func(*cloudfake.Port)) func(*cloudfake.Model) {
 	return func(m *cloudfake.Model) {
 		for i := range m.Ports {
@@ -47,10 +45,10 @@ func changePort(id string, change func(*cloudfake.Port)) func(*cloudfake.Model) 
 	}
 }
 
-func changeServer(id string, change func(*cloudfake.Server)) func(*cloudfake.Model) {
+func changeWebServer(change func(*cloudfake.Server)) func(*cloudfake.Model) {
 	return func(m *cloudfake.Model) {
 		for i := range m.Servers {
-			if m.Servers[i].ID == id {
+			if m.Servers[i].ID == webServerID {
 				change(&m.Servers[i])
 			}
 		}

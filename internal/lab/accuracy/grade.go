@@ -12,7 +12,7 @@ type Grade string
 
 // Grades, from best to worst.
 const (
-	Exact     Grade = "exact"     // state, cause and edge as wanted
+	Exact     Grade = "exact"     // cause and edge as wanted, and as sure as it can be
 	Hedged    Grade = "hedged"    // the right cause and edge, less sure than it could be
 	Undecided Grade = "undecided" // unknown: no claim
 	Guessed   Grade = "guessed"   // a wrong cause or edge, called probable
@@ -33,7 +33,7 @@ func gradeAnswer(f lab.Fault, v Verdict) Grade {
 	}
 	right := (v.Cause == f.Want.Cause || slices.Contains(f.Also, v.Cause)) && edgeFits(f.Want, v.Edge)
 	switch {
-	case right && v.State == f.Want.State:
+	case right && (v.State == f.Want.State || v.State == "proven"):
 		return Exact
 	case right:
 		return Hedged

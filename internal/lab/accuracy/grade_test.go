@@ -1,6 +1,7 @@
 package accuracy
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +26,7 @@ func TestGradeAnswer(t *testing.T) {
 		want        Grade
 	}{
 		{"as wanted", "DHCP-01/rhel-nft", Verdict{State: "proven", Cause: "DHCP-01", Edge: right}, Exact},
+		{"surer than could be asked for", "DHCP-41/nova-chains", Verdict{State: "proven", Cause: "DHCP-41", Edge: edge("compute01/brq91e78b9c-cf", "compute01/tap3d1c2f4a-0b", "reply")}, Exact},
 		{"not sure", "DHCP-01/rhel-nft", Verdict{State: "probable", Cause: "DHCP-01", Edge: right}, Hedged},
 		{"no claim", "DHCP-01/rhel-nft", Verdict{State: "unknown"}, Undecided},
 		{"no claim, though a cause is named", "DHCP-01/rhel-nft", Verdict{State: "unknown", Cause: "DHCP-02"}, Undecided},
@@ -50,12 +52,12 @@ func TestGradeAnswer(t *testing.T) {
 
 func TestSummaryErrNamesEveryOffence(t *testing.T) {
 	decoy, broken := fault(t, "DHCP-01/decoy-behind-accept"), fault(t, "DHCP-01/rhel-nft")
-	fine := []Result{
+	fine := append(slices.Repeat([]Result{{Fault: broken, Grade: Exact}}, 30), []Result{
 		{Fault: broken, Grade: Exact, Fixes: []FixResult{{Name: "a", Cured: true, UndoOffered: true, Undone: true}, {Name: "b", Cured: true}}},
 		{Fault: broken, Grade: Undecided},
 		{Fault: decoy, Grade: Exact},
-	}
-	if err := Summarize(fine).Err(); err != nil {
+	}...)
+	if err := Summarize(fine, nil).Err(); err != nil {
 		t.Errorf("a good run fails: %v", err)
 	}
 	for _, c := range []struct {
@@ -67,12 +69,30 @@ func TestSummaryErrNamesEveryOffence(t *testing.T) {
 		{"decoys not quiet", Result{Fault: decoy, Grade: Guessed}},
 		{"decoys not quiet", Result{Fault: decoy, Grade: Exact, Answer: Answer{Fixes: []Fix{{ID: "fx-1"}}}}},
 		{"did not cure", Result{Fault: broken, Grade: Exact, Fixes: []FixResult{{Name: "a"}}}},
+		{"offered for what was not broken", Result{Fault: decoy, Grade: Exact, Answer: Answer{Fixes: []Fix{{ID: "fx-1"}}}}},
+		{"offered for what was not broken", Result{Fault: broken, Grade: Guessed, Answer: Answer{Fixes: []Fix{{ID: "fx-1"}}}}},
 		{"not undone", Result{Fault: broken, Grade: Exact, Fixes: []FixResult{{Name: "a", Cured: true, UndoOffered: true}}}},
 	} {
-		err := Summarize(append(fine[:len(fine):len(fine)], c.bad)).Err()
+		err := Summarize(append(fine[:len(fine):len(fine)], c.bad), nil).Err()
 		if err == nil || !strings.Contains(err.Error(), c.say) {
 			t.Errorf("%+v: Err() = %v, want %q", c.bad.Grade, err, c.say)
 		}
+	}
+	undecided := append(fine[:len(fine):len(fine)], slices.Repeat([]Result{{Fault: broken, Grade: Undecided}}, 3)...)
+	if err := Summarize(undecided, nil).Err(); err == nil || !strings.Contains(err.Error(), "cause and edge right of 88.6 %") {
+		t.Errorf("31 of 35 named: Err() = %v", err)
+	}
+	for _, bad := range []PairResult{
+		{FirstGrade: Exact, SecondGrade: Undecided},
+		{FirstGrade: Wrong, SecondGrade: Exact},
+		{FirstGrade: Exact, SecondGrade: Exact, Problem: "no lease"},
+	} {
+		if err := Summarize(fine, []PairResult{bad}).Err(); err == nil || !strings.Contains(err.Error(), "1 pairs of faults not told apart") {
+			t.Errorf("%+v: Err() = %v", bad, err)
+		}
+	}
+	if err := Summarize(fine, []PairResult{{FirstGrade: Exact, SecondGrade: Hedged}}).Err(); err != nil {
+		t.Errorf("a good pair fails: %v", err)
 	}
 }
 
@@ -86,17 +106,26 @@ func TestWriteIsDeterministicAndKeepsItsTables(t *testing.T) {
 		{Fault: fault(t, "DHCP-01/decoy-behind-accept"), Grade: Exact, Answer: Answer{TookMS: 800, Verdict: Verdict{State: "healthy"}}},
 		{Fault: fault(t, "DHCP-09/one-controller"), Grade: Failed, Problem: "exit status 1"},
 	}
+	pairs := []PairResult{{
+		Pair: lab.Pairs()[0], FirstGrade: Exact, First: Answer{Verdict: Verdict{State: "proven", Cause: "DHCP-16"}}, FirstCure: "enslave (not-cured)",
+		SecondGrade: Undecided, Second: Answer{Verdict: Verdict{State: "unknown"}}, SecondCure: byHand, Problem: "no | lease",
+	}}
 	var a, b strings.Builder
-	if err := Write(&a, results); err != nil {
+	if err := Write(&a, results, pairs); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(&b, results); err != nil || a.String() != b.String() {
+	if err := Write(&b, results, pairs); err != nil || a.String() != b.String() {
 		t.Errorf("two writes of the same results differ (%v)", err)
 	}
 	for _, want := range []string{
 		"| faults answered exactly (state, cause, edge) | 1 of 2 |",
 		"| **wrong with confidence** | **0** |",
 		"| decoys quiet | 1 of 1 |",
+		"| **cause and edge right** | **50.0 %** |",
+		"| pairs of faults told apart | 0 of 1 |",
+		"| DHCP-01 | 1 | 1 | 0 | 0 | 0 | 1 of 1 | 1200 | 1200 |",
+		"| DHCP-09 | 1 | 0 | 0 | 0 | 1 | 0 of 0 | 0 | 0 |",
+		`| DHCP-16/guest-tap-out + DHCP-01/rhel-nft | exact: proven DHCP-16 | enslave (not-cured) | undecided: unknown | by hand | no \| lease |`,
 		"| fixes undone, of those with an undo | 0 of 1 |",
 		"| time to verdict, worst | 1200 ms |",
 		"| | (no answer) | DHCP-01 | healthy |\n|---|---|---|---|",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"whybot/internal/lab"
@@ -43,39 +44,64 @@ func (r Result) Quiet() bool {
 	return (r.Grade == Exact || r.Grade == Undecided) && len(r.Answer.Fixes) == 0
 }
 
-// Run measures the whybot binary with the faults, one after the other, and
-// says on progress what comes of each.
-func Run(ctx context.Context, binary string, faults []lab.Fault, progress io.Writer) ([]Result, error) {
-	var results []Result
-	for _, f := range faults {
-		r := runCase(ctx, binary, f)
-		if ctx.Err() != nil {
-			return results, context.Cause(ctx)
-		}
-		results = append(results, r)
-		if _, err := fmt.Fprintln(progress, r.line()); err != nil {
-			return results, err
-		}
-	}
-	return results, nil
+// Run measures the whybot binary with the faults, in several labs at a time, and
+// says on progress what comes of each. The results are in the order of the
+// faults.
+func Run(ctx context.Context, binary string, faults []lab.Fault, labs int, progress io.Writer) ([]Result, error) {
+	results := make([]Result, len(faults))
+	err := inLabs(ctx, len(faults), labs, progress, func(i int) string {
+		results[i] = Result{Fault: faults[i], Grade: Failed}
+		results[i].Problem = inLab(ctx, faults[i].Options, func(ctx context.Context, l *lab.Lab) error {
+			return measure(ctx, l, binary, &results[i])
+		})
+		return results[i].line()
+	})
+	return results, err
 }
 
-func runCase(ctx context.Context, binary string, f lab.Fault) Result {
-	r := Result{Fault: f, Grade: Failed}
+// inLabs does n cases, some at a time, and says what each came to.
+func inLabs(ctx context.Context, n, labs int, progress io.Writer, do func(i int) string) error {
+	var mu sync.Mutex
+	var failed error
+	next := 0
+	take := func() (int, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		next++
+		return next - 1, next <= n && failed == nil && ctx.Err() == nil
+	}
+	var workers sync.WaitGroup
+	for range max(labs, 1) {
+		workers.Go(func() {
+			for i, ok := take(); ok; i, ok = take() {
+				line := do(i)
+				mu.Lock()
+				if _, err := fmt.Fprintln(progress, line); err != nil {
+					failed = err
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	workers.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return failed
+}
+
+// inLab makes a lab for one case and returns what went wrong, if anything did.
+func inLab(ctx context.Context, o lab.Options, do func(context.Context, *lab.Lab) error) (problem string) {
 	ctx, cancel := context.WithTimeoutCause(ctx, caseTimeout, errors.New("the case took too long"))
 	defer cancel()
-	l, err := lab.Up(ctx, f.Options)
+	l, err := lab.Up(ctx, o)
 	if err != nil {
-		r.Problem = err.Error()
-		return r
+		return err.Error()
 	}
-	if err := measure(ctx, l, binary, &r); err != nil {
-		r.Problem = err.Error()
+	if err := errors.Join(do(ctx, l), l.Close()); err != nil { //nolint:contextcheck // a lab is taken down also when ctx has ended
+		return err.Error()
 	}
-	if err := l.Close(); err != nil && r.Problem == "" { //nolint:contextcheck // a lab is taken down also when ctx has ended
-		r.Problem = err.Error()
-	}
-	return r
+	return ""
 }
 
 func measure(ctx context.Context, l *lab.Lab, binary string, r *Result) error {
@@ -134,7 +160,7 @@ func tryFixes(ctx context.Context, l *lab.Lab, w whybot, r *Result) {
 		if err != nil {
 			result.Problem = err.Error()
 		} else {
-			result = tryFix(ctx, l, w, fix)
+			result = tryFix(ctx, l, w, fix, r.Fault.Passing)
 		}
 		if nth > 1 {
 			result.Name += fmt.Sprintf(" (%d)", nth)
@@ -152,6 +178,15 @@ const invertible = "F1"
 // runtimeFixes are the offered fixes that change only what a reboot forgets.
 func runtimeFixes(a Answer) []Fix {
 	return slices.DeleteFunc(slices.Clone(a.Fixes), func(f Fix) bool { return f.Persistent })
+}
+
+// WrongOffers are fixes that were offered where nothing was to be fixed, or for
+// something that was not broken.
+func (r Result) WrongOffers() int {
+	if r.Fault.Decoy() || r.Grade == Guessed || r.Grade == Wrong {
+		return len(r.Answer.Fixes)
+	}
+	return 0
 }
 
 // offeredAgain sees to it that the fault is back after the last fix, asks
@@ -178,7 +213,7 @@ func (r *Result) offeredAgain(ctx context.Context, l *lab.Lab, w whybot, fix Fix
 
 // tryFix applies a fix, sees whether the guest gets its address, undoes it, and
 // sees whether the fault is back.
-func tryFix(ctx context.Context, l *lab.Lab, w whybot, fix Fix) FixResult {
+func tryFix(ctx context.Context, l *lab.Lab, w whybot, fix Fix, passing bool) FixResult {
 	r := FixResult{Name: fix.Name, Class: fix.Class, UndoOffered: len(fix.Undo) > 0}
 	before, err := l.Snapshot(ctx)
 	if err != nil {
@@ -193,7 +228,11 @@ func tryFix(ctx context.Context, l *lab.Lab, w whybot, fix Fix) FixResult {
 	if !r.UndoOffered {
 		return r
 	}
-	if err := undo(ctx, l, w, fix, before); err != nil {
+	err = undo(ctx, l, w, fix, before)
+	if err == nil && fix.Class == invertible && !passing {
+		err = asksInVain(ctx, l, w.guest)
+	}
+	if err != nil {
 		r.Problem = err.Error()
 		return r
 	}
@@ -220,7 +259,7 @@ func cure(ctx context.Context, l *lab.Lab, w whybot, fix Fix) error {
 }
 
 // undo takes a fix back. After one that is exactly invertible (F1) every rule
-// and device must be as before and the guest must ask in vain again; one that
+// and device must be as before, and the guest will ask in vain again; one that
 // restores a service (F2) need not kill it again.
 func undo(ctx context.Context, l *lab.Lab, w whybot, fix Fix, before string) error {
 	o, err := w.change(ctx, "undo", fix.ID)
@@ -240,7 +279,7 @@ func undo(ctx context.Context, l *lab.Lab, w whybot, fix Fix, before string) err
 	if after != before {
 		return fmt.Errorf("undo did not restore the nodes: %s", firstDifference(before, after))
 	}
-	return asksInVain(ctx, l, w.guest)
+	return nil
 }
 
 func asksInVain(ctx context.Context, l *lab.Lab, guest string) error {

@@ -79,7 +79,7 @@ func TestKernelHarnessSeesThroughEveryPretence(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			results, err := Run(t.Context(), c.whybot, []lab.Fault{fault(t, c.fault)}, io.Discard)
+			results, err := Run(t.Context(), c.whybot, []lab.Fault{fault(t, c.fault)}, 1, io.Discard)
 			if err != nil || len(results) != 1 {
 				t.Fatalf("Run = %d results, %v", len(results), err)
 			}

@@ -33,16 +33,21 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: accuracy [-whybot FILE] [-run ID[/VARIANT]] [-out FILE]")
+var errUsage = errors.New("usage: accuracy [-whybot FILE] [-run ID[/VARIANT]] [-labs N] [-out FILE]")
 
 // defaultOut is where the report goes when all of the lab was measured.
 const defaultOut = "docs/accuracy.md"
+
+// defaultLabs is how many labs two processors bear: most of the time of a case
+// is spent waiting for a guest.
+const defaultLabs = 3
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("accuracy", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	binary := flags.String("whybot", "bin/whybot", "the whybot to measure")
-	only := flags.String("run", "", "one catalogue id or ID/VARIANT instead of everything")
+	only := flags.String("run", "", "one catalogue id or ID/VARIANT, and the pairs it is in, instead of everything")
+	labs := flags.Int("labs", defaultLabs, "how many labs are up at a time")
 	out := flags.String("out", "", "where the report goes; "+defaultOut+" when everything is measured, nowhere else with -run")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -57,37 +62,51 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("%w (make build makes it)", err)
 	}
-	faults, file := lab.Faults(), *out
+	m := measurement{binary: path, faults: lab.Faults(), pairs: lab.Pairs(), labs: *labs, file: *out}
 	if *only != "" {
-		if faults, err = lab.FindFaults(*only); err != nil {
+		m.pairs = lab.FindPairs(*only)
+		if m.faults, err = lab.FindFaults(*only); err != nil && len(m.pairs) == 0 {
 			return err
 		}
-	} else if file == "" {
-		file = defaultOut
+	} else if m.file == "" {
+		m.file = defaultOut
 	}
-	return measure(ctx, path, faults, file, stdout, stderr)
+	return m.do(ctx, stdout, stderr)
 }
 
-func measure(ctx context.Context, binary string, faults []lab.Fault, file string, stdout, stderr io.Writer) error {
-	results, err := accuracy.Run(ctx, binary, faults, stderr)
+// A measurement is what is to be measured and where the report goes.
+type measurement struct {
+	binary string
+	faults []lab.Fault
+	pairs  []lab.Pair
+	labs   int
+	file   string
+}
+
+func (m measurement) do(ctx context.Context, stdout, stderr io.Writer) error {
+	results, err := accuracy.Run(ctx, m.binary, m.faults, m.labs, stderr)
 	if err != nil {
 		return err
 	}
-	if err := accuracy.Write(stdout, results); err != nil {
+	pairs, err := accuracy.RunPairs(ctx, m.binary, m.pairs, m.labs, stderr)
+	if err != nil {
 		return err
 	}
-	if file != "" {
-		if err := writeFile(file, results); err != nil {
+	if err := accuracy.Write(stdout, results, pairs); err != nil {
+		return err
+	}
+	if m.file != "" {
+		if err := writeFile(m.file, results, pairs); err != nil {
 			return err
 		}
 	}
-	return accuracy.Summarize(results).Err()
+	return accuracy.Summarize(results, pairs).Err()
 }
 
-func writeFile(file string, results []accuracy.Result) error {
+func writeFile(file string, results []accuracy.Result, pairs []accuracy.PairResult) error {
 	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	return errors.Join(accuracy.Write(f, results), f.Close())
+	return errors.Join(accuracy.Write(f, results, pairs), f.Close())
 }
