@@ -23,7 +23,9 @@ func newModel(p plan, o Options) cloudfake.Model {
 		addNetwork(&m, n)
 	}
 	for _, g := range p.guests {
-		m.Servers = append(m.Servers, cloudfake.Server{ID: g.ServerID, Name: g.Name, ProjectID: projectID, Host: g.Port.Machine})
+		if g.Name == g.Server {
+			m.Servers = append(m.Servers, cloudfake.Server{ID: g.ServerID, Name: g.Name, ProjectID: projectID, Host: g.Port.Machine})
+		}
 		port := modelPort(g.Port)
 		port.DeviceID, port.DeviceOwner, port.SecurityGroups = g.ServerID, "compute:nova", []string{groupID}
 		m.Ports = append(m.Ports, port)

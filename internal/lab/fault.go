@@ -55,6 +55,9 @@ func (f Fault) Name() string { return f.ID + "/" + f.Variant }
 // Asked is the guest that the question is about.
 func (f Fault) Asked() string { return cmp.Or(f.Guest, Web1) }
 
+// Server is the name of the server that the question is about: the guest's.
+func (f Fault) Server() string { return newPlan(f.Options).guestNamed(f.Asked()).Server }
+
 // Decoy tells whether DHCP works in spite of the fault.
 func (f Fault) Decoy() bool { return f.Want.State == healthy }
 
@@ -70,7 +73,7 @@ const (
 func Faults() []Fault {
 	return slices.Concat(dhcp01(), dhcp02(), dhcp03(), dhcp04(), dhcp09(), dhcp10(), dhcp11(),
 		dhcp12(), dhcp13(), dhcp14(), dhcp15(), dhcp16(), dhcp17(), dhcp18(), dhcp19(),
-		dhcp22(), dhcp23(), dhcp24(), dhcp25(), dhcp26(), dhcp38(), dhcp39(), dhcp41(), dhcp42(), dhcp43(),
+		dhcp22(), dhcp23(), dhcp24(), dhcp25(), dhcp26(), dhcp38(), dhcp39(), dhcp41(), dhcp42(), dhcp43(), secondPort(),
 		vxlanFaults(), flatFaults(), decoys(), vxlanDecoys(), flatDecoys())
 }
 

@@ -54,6 +54,7 @@ type Options struct {
 	Style            Style   // NewStyle when empty
 	SecondController bool    // a second node that serves DHCP
 	Flat             bool    // a flat network on physnet2 with the guest flat-1
+	TwoPorts         bool    // web-1 has a second NIC, on payments-db-net
 	// VXLAN adds tenant networks of that type with the guests vx-1, vx-2 and vx-3.
 	VXLAN VXLANMode
 	// User is the login in the written ssh_config: root when empty, or

@@ -87,6 +87,7 @@ func FindPairs(name string) []Pair {
 func (o Options) with(other Options) Options {
 	o.Distro, o.Backend, o.Style = cmp.Or(o.Distro, other.Distro), cmp.Or(o.Backend, other.Backend), cmp.Or(o.Style, other.Style)
 	o.SecondController, o.Flat = o.SecondController || other.SecondController, o.Flat || other.Flat
+	o.TwoPorts = o.TwoPorts || other.TwoPorts
 	o.VXLAN = cmp.Or(o.VXLAN, other.VXLAN)
 	return o
 }

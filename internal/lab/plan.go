@@ -15,14 +15,15 @@ const (
 
 // Guest names.
 const (
-	Web1  = "web-1"  // compute01, payments-net: the guest the questions are about
-	Web2  = "web-2"  // compute02, payments-net
-	DB1   = "db-1"   // compute01, payments-db-net
-	AIO1  = "aio-1"  // controller01, payments-net: on the node that serves DHCP
-	Flat1 = "flat-1" // compute01, payments-flat; only with Options.Flat
-	VX1   = "vx-1"   // compute01, payments-app-net; this and the next two only with Options.VXLAN
-	VX2   = "vx-2"   // compute02, payments-app-net
-	VX3   = "vx-3"   // compute01, payments-job-net
+	Web1  = "web-1"        // compute01, payments-net: the guest the questions are about
+	Web2  = "web-2"        // compute02, payments-net
+	DB1   = "db-1"         // compute01, payments-db-net
+	AIO1  = "aio-1"        // controller01, payments-net: on the node that serves DHCP
+	Flat1 = "flat-1"       // compute01, payments-flat; only with Options.Flat
+	Web1b = "web-1-second" // compute01, payments-db-net: web-1's second NIC; only with Options.TwoPorts
+	VX1   = "vx-1"         // compute01, payments-app-net; this and the next two only with Options.VXLAN
+	VX2   = "vx-2"         // compute02, payments-app-net
+	VX3   = "vx-3"         // compute01, payments-job-net
 )
 
 // nics maps Neutron's physical networks to the machines' NICs.
@@ -44,9 +45,11 @@ type Port struct {
 	Machine          string
 }
 
-// A Guest is what is known of a VM before it asks for anything.
+// A Guest is what is known of a VM before it asks for anything. The second NIC
+// of a VM is a guest of its own, of the same server: to the network it is one.
 type Guest struct {
 	Name, ServerID string
+	Server         string // the server's name
 	Port           Port
 }
 
@@ -91,6 +94,11 @@ func newPlan(o Options) plan {
 		p.networks = append(p.networks, paymentsFlat)
 		p.guests = append(p.guests, guest(Flat1, "f1e2d3c4-b5a6-4978-8a9b-acbdcedf0a1b", Compute01, paymentsFlat, "1b2c3d4e-5f60-4718-9a2b-3c4d5e6f7081", 0x31, 141))
 	}
+	if o.TwoPorts {
+		second := guest(Web1b, webServerID, Compute01, paymentsDBNet, "c5d6e7f8-091a-4b2c-8d3e-4f5a6b7c8d9e", 0x22, 122)
+		second.Server = Web1
+		p.guests = append(p.guests, second)
+	}
 	if o.VXLAN != NoVXLAN {
 		p.addVXLAN()
 	}
@@ -103,7 +111,7 @@ func newPlan(o Options) plan {
 }
 
 func guest(name, server, machine string, n Network, port string, mac, host int) Guest {
-	return Guest{Name: name, ServerID: server, Port: Port{
+	return Guest{Name: name, ServerID: server, Server: name, Port: Port{
 		ID: port, MAC: fmt.Sprintf("fa:16:3e:4b:10:%02x", mac), Address: fmt.Sprintf("%s.%d", n.Prefix, host),
 		Network: n, Machine: machine,
 	}}

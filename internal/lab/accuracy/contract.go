@@ -66,13 +66,14 @@ const (
 // A whybot is the binary under test, aimed at one lab.
 type whybot struct {
 	binary, config string
-	guest          string   // whom it is asked about
+	guest          string   // the one that has to get its address
+	server         string   // whom it is asked about: the guest's
 	env            []string // besides the usual
 }
 
 func (w whybot) ask(ctx context.Context) (Answer, error) {
 	var a Answer
-	if err := w.call(ctx, &a, "ask", "--config", w.config, "--json", fmt.Sprintf(question, w.guest)); err != nil {
+	if err := w.call(ctx, &a, "ask", "--config", w.config, "--json", fmt.Sprintf(question, w.server)); err != nil {
 		return a, err
 	}
 	if !states[a.Verdict.State] {

@@ -54,7 +54,7 @@ func (r *PairResult) measure(ctx context.Context, l *lab.Lab, binary string) err
 	if err := r.Pair.Inject(ctx, l); err != nil {
 		return fmt.Errorf("inject: %w", err)
 	}
-	w := whybot{binary: binary, config: l.Config(), guest: first.Asked()}
+	w := whybot{binary: binary, config: l.Config(), guest: first.Asked(), server: first.Server()}
 	var err error
 	if r.First, err = w.ask(ctx); err != nil {
 		return err

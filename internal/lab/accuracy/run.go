@@ -111,7 +111,7 @@ func measure(ctx context.Context, l *lab.Lab, binary string, r *Result) error {
 	if err := r.Fault.Inject(ctx, l); err != nil {
 		return fmt.Errorf("inject: %w", err)
 	}
-	w := whybot{binary: binary, config: l.Config(), guest: r.Fault.Asked()}
+	w := whybot{binary: binary, config: l.Config(), guest: r.Fault.Asked(), server: r.Fault.Server()}
 	answer, err := w.ask(ctx)
 	if err != nil {
 		return err
