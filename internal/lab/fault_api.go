@@ -147,7 +147,7 @@ func dhcp15() []Fault {
 			Heal:   inOrder(neutron(both(bindable, host(Compute01))), plugWeb),
 		},
 		{
-			ID: "DHCP-15", Variant: "agent-dead", Want: want, Also: []string{"DHCP-25"},
+			ID: "DHCP-15", Variant: "agent-dead", Want: want,
 			Doc:    "the L2 agent of the binding host was dead when web-1 was started",
 			Inject: inOrder(unplugWeb, healed(on(Compute01, stopAgent)), neutron(unbindable)),
 			Heal:   inOrder(healed(on(Compute01, "systemctl start neutron-linuxbridge-agent")), neutron(bindable), plugWeb),

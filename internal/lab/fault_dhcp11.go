@@ -16,20 +16,20 @@ func dhcp11() []Fault {
 	either.FromNode, either.FromDevice, either.ToNode = "", "", ""
 	return []Fault{
 		{
-			ID: "DHCP-11", Variant: "newer-guest", Want: noAnswer("DHCP-11"), Also: []string{"DHCP-10"},
+			ID: "DHCP-11", Variant: "newer-guest", Want: noAnswer("DHCP-11"),
 			Doc: "the DHCP agent is dead; its dnsmasq serves the guests it knew then, and web-1 is newer",
 			Inject: inOrder(neutron(unknownPort), healed(on(Controller01, stopDHCPAgent)),
 				neutron(knownPort), askAnew),
 			Heal: healed(on(Controller01, startDHCPAgent)),
 		},
 		{
-			ID: "DHCP-11", Variant: "dnsmasq-dead-too", Want: noAnswer("DHCP-11"), Also: []string{"DHCP-09"},
+			ID: "DHCP-11", Variant: "dnsmasq-dead-too", Want: noAnswer("DHCP-11"),
 			Doc:    "the DHCP agent is dead and so is its dnsmasq, which nobody starts again",
 			Inject: broken(on(Controller01, stopDHCPAgent), on(Controller01, killDnsmasq, paymentsNet.ID)),
 			Heal:   healed(on(Controller01, startDHCPAgent)),
 		},
 		{
-			ID: "DHCP-11", Variant: "both-agents", Want: either, Also: []string{"DHCP-10"}, Options: two,
+			ID: "DHCP-11", Variant: "both-agents", Want: either, Options: two,
 			Doc: "both DHCP agents of the network are dead, and web-1 is newer than that",
 			Inject: inOrder(neutron(unknownPort), healed(on(Controller01, stopDHCPAgent), on(Controller02, stopDHCPAgent)),
 				neutron(knownPort), askAnew),
@@ -63,7 +63,7 @@ func dhcp26() []Fault {
 	deafDHCP := func(variant, doc string, o Options) Fault {
 		log := o.agentLog("dhcp-agent")
 		return Fault{
-			ID: "DHCP-26", Variant: variant, Doc: doc, Options: o, Want: noAnswer("DHCP-26"), Also: []string{"DHCP-10"},
+			ID: "DHCP-26", Variant: variant, Doc: doc, Options: o, Want: noAnswer("DHCP-26"),
 			Inject: inOrder(neutron(unknownPort),
 				healed(on(Controller01, goDeaf+logLine, log, "190", lostQueue), on(Controller01, logLine, log, "70", rpcTimeout)),
 				neutron(knownPort), askAnew),
@@ -77,7 +77,7 @@ func dhcp26() []Fault {
 		}
 		log := o.agentLog("linuxbridge-agent")
 		return Fault{
-			ID: "DHCP-26", Variant: variant, Doc: doc, Options: o, Want: want, Also: []string{"DHCP-16"},
+			ID: "DHCP-26", Variant: variant, Doc: doc, Options: o, Want: want,
 			Inject: broken(on(node, unplug, tap), on(node, logLine, log, "190", lostFanout), on(node, logLine, log, "70", devicesTimeout)),
 			Heal:   healed(on(node, logErrors+restartAgent, log)),
 		}

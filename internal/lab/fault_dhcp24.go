@@ -32,7 +32,6 @@ func dhcp24() []Fault {
 		}
 		return Fault{
 			ID: "DHCP-24", Variant: variant, Doc: doc, Want: requestLostAt("DHCP-24", Compute01), Options: o,
-			Also:   []string{"DHCP-02"}, // which is what the loss looks like without the log
 			Inject: broken(inject...),
 			Heal:   healed(on(Compute01, logErrors+loseNeutron+policyAccept+restartAgent, file)),
 		}

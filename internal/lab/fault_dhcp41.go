@@ -36,7 +36,7 @@ func dhcp41() []Fault {
 	}
 	fault := func(variant, doc string, o Options) Fault {
 		return Fault{
-			ID: "DHCP-41", Variant: variant, Doc: doc, Want: want, Options: o, Also: []string{"DHCP-02"},
+			ID: "DHCP-41", Variant: variant, Doc: doc, Want: want, Options: o,
 			Inject: broken(on(Compute01, novaChains, webAddress)), Heal: healed(on(Compute01, dropNova)),
 		}
 	}

@@ -68,11 +68,32 @@ func (r *PairResult) measure(ctx context.Context, l *lab.Lab, binary string) err
 	if r.Second, err = w.ask(ctx); err != nil {
 		return err
 	}
+	if r.FirstCure != byHand && right(gradeAnswer(first, r.Second.Verdict)) {
+		if err = r.startAtSecond(ctx, l, w); err != nil {
+			return err
+		}
+	}
 	r.SecondGrade = gradeAnswer(second, r.Second.Verdict)
 	if r.SecondCure, err = takeAway(ctx, l, w, second, r.Second, right(r.SecondGrade)); err != nil {
 		return err
 	}
 	return r.checkCured(ctx, l, w)
+}
+
+// startAtSecond takes the first away by hand after a fix that was for the
+// second: more than one thing may be found wrong at once, and each offered its
+// cure.
+func (r *PairResult) startAtSecond(ctx context.Context, l *lab.Lab, w whybot) error {
+	r.FirstCure = byHand + ", after " + r.FirstCure + " for the second"
+	if err := r.Pair.Second.Inject(ctx, l); err != nil {
+		return fmt.Errorf("inject the second again: %w", err)
+	}
+	if err := r.Pair.First.Heal(ctx, l); err != nil {
+		return fmt.Errorf("heal the first: %w", err)
+	}
+	var err error
+	r.Second, err = w.ask(ctx)
+	return err
 }
 
 const byHand = "by hand"

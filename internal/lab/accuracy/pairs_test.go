@@ -41,6 +41,8 @@ func TestKernelPairsAreToldApartOrNot(t *testing.T) {
 	t.Parallel()
 	const tapOut = `{"verdict":{"state":"proven","cause":"DHCP-16","edge":{"from":"compute01/tap3d1c2f4a-0b",` +
 		`"to":"compute01/brq91e78b9c-cf","direction":"request"}},"fixes":[]}`
+	const both = `{"verdict":{"state":"proven","cause":"DHCP-16","edge":{"from":"compute01/tap3d1c2f4a-0b",` +
+		`"to":"compute01/brq91e78b9c-cf","direction":"request"}},"fixes":[{"id":"fx-1","name":"drop-rule","class":"F1","undo":["x"]}]}`
 	pair := lab.FindPairs("DHCP-16/guest-tap-out + DHCP-01/rhel-nft")
 	if len(pair) != 1 {
 		t.Fatalf("%d pairs", len(pair))
@@ -54,6 +56,7 @@ func TestKernelPairsAreToldApartOrNot(t *testing.T) {
 		{"one after the other", oneAfterTheOther(t, "verified", tapOut, goodAnswer, healthyAnswer), Exact, Exact, true, ""},
 		{"the second at once", oneAfterTheOther(t, "verified", goodAnswer, goodAnswer, healthyAnswer), Wrong, Exact, false, ""},
 		{"the first for ever", oneAfterTheOther(t, "verified", tapOut, tapOut, healthyAnswer), Exact, Wrong, false, ""},
+		{"cures the second first", oneAfterTheOther(t, "not-cured", both, tapOut, goodAnswer, healthyAnswer), Exact, Exact, true, ""},
 		{"never content", oneAfterTheOther(t, "verified", tapOut, goodAnswer, tapOut), Exact, Exact, false, "whybot says proven DHCP-16"},
 		{"refuses its own fix", oneAfterTheOther(t, "refused", tapOut, goodAnswer, healthyAnswer), Exact, Exact, false, `ended as "refused"`},
 	} {
