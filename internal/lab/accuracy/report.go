@@ -175,7 +175,7 @@ const healthy = "healthy"
 func Write(w io.Writer, results []Result, pairs []PairResult) error {
 	var b strings.Builder
 	b.WriteString("# Accuracy\n\nWritten by `make accuracy`: every fault and every decoy of the kernel lab (internal/lab), " +
-		"each in a lab of its own, the question \"" + strings.Replace(question, "%s", "web-1", 1) + "\" put to the built whybot; then pairs of " +
+		"each in a lab of its own, the question \"" + fmt.Sprintf(question, "GUEST") + "\" put to the built whybot; then pairs of " +
 		"faults, of which the second must be named when the first is gone. A wrong answer called proven, a decoy that is " +
 		"taken for a fault, a fix that does not cure, does not go back or is for something else makes it fail; so does a cause or edge " +
 		"that is not named in more than one case of twenty.\n\n" +
