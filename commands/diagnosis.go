@@ -40,6 +40,8 @@ type Scope struct {
 	Guest     bool // the guest's port is on it
 	Serves    bool // a DHCP server of the network is on it
 	NetworkID string
+	// VXLAN is the network's device on the node; empty for other networks.
+	VXLAN string
 }
 
 // A Pass is one run of one diagnosis. It holds everything Run may read and

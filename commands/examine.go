@@ -30,7 +30,7 @@ func (p *Pass) scopes() []Scope {
 	scopes := make([]Scope, 0, len(p.Path.Branches)+1)
 	for _, n := range p.Path.Nodes() {
 		scopes = append(scopes, Scope{
-			Node: n, Guest: n == p.Path.Node, NetworkID: p.Port.Network.ID,
+			Node: n, Guest: n == p.Path.Node, NetworkID: p.Port.Network.ID, VXLAN: p.vxlanOn(n),
 			Serves: slices.ContainsFunc(p.Path.Branches, func(b Branch) bool { return b.Node == n }),
 		})
 	}
@@ -43,6 +43,7 @@ func (x *examination) readNodes(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, x.e.o.Static, fmt.Errorf("the static stage's budget of %s is used up", x.e.o.Static))
 	defer cancel()
 	x.pass.readings = x.e.readAll(ctx, x.pass.scopes(), x.e.staticProbes)
+	x.pass.findTunnels()
 }
 
 // readAll runs what probes lists on every scope's node at once.
@@ -74,6 +75,9 @@ func (e *Engine) readAll(ctx context.Context, scopes []Scope, probes func(Scope)
 // staticProbes merges what the diagnoses of a DHCP question read on a node.
 func (e *Engine) staticProbes(s Scope) []runners.Probe {
 	probes := []runners.Probe{node.LinksProbe()}
+	if s.VXLAN != "" {
+		probes = append(probes, node.AddressProbe())
+	}
 	for _, d := range e.o.Diagnoses {
 		if d.Probes == nil || !slices.Contains(d.Explains, KindDHCP) {
 			continue

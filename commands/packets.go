@@ -172,7 +172,7 @@ const Broadcast = "ff:ff:ff:ff:ff:ff"
 func (t trace) requests(h Hop) int {
 	n := 0
 	for _, f := range t.ps.Seen[h].Frames {
-		if f.Exchange == t.exchange && toAll(f) {
+		if f.Exchange == t.exchange && toAll(f) && t.path.reaches(f, t.branch.Node) {
 			n++
 		}
 	}
@@ -188,7 +188,7 @@ func toAll(f capture.Frame) bool {
 func (t trace) replies(h Hop) int {
 	n := 0
 	for _, f := range t.ps.Seen[h].Frames {
-		if f.Exchange == t.exchange && f.Reply && fromServer(f, t.branch) {
+		if f.Exchange == t.exchange && f.Reply && fromServer(f, t.branch) && t.path.reaches(f, t.path.Node) {
 			n++
 		}
 	}

@@ -60,6 +60,9 @@ type Path struct {
 	// Guest runs from the guest's tap to the wire; empty without a node.
 	Guest    []Hop
 	Branches []Branch
+	// Tunnels are where a VXLAN network's frames leave and enter the nodes, by
+	// node; nil for other networks, and until the nodes have been read.
+	Tunnels map[string]Tunnel
 	// Gaps are hops that could not be named, and why.
 	Gaps []Blind
 }

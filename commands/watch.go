@@ -131,6 +131,9 @@ func (w *watch) spec(h Hop) (runners.CaptureSpec, error) {
 	if err := w.x.pass.readings[h.Node].err; err != nil {
 		return runners.CaptureSpec{}, err
 	}
+	if w.x.pass.Path.isUnderlay(h) {
+		return w.tunnelSpec(h)
+	}
 	vlan := 0
 	if h.Kind == HopNIC && w.x.pass.Port.Network.Type.Or("") == "vlan" {
 		if err := w.x.pass.carries(h); err != nil {
@@ -142,8 +145,13 @@ func (w *watch) spec(h Hop) (runners.CaptureSpec, error) {
 	if err != nil {
 		return runners.CaptureSpec{}, &runners.Error{Kind: runners.Invalid, Runner: "openstack", Target: "port " + w.x.pass.Port.Port.ID, Op: "MAC address", Err: err}
 	}
+	return w.capturing(h, filter), nil
+}
+
+// capturing is a capture at h that ends by itself after the stage.
+func (w *watch) capturing(h Hop, filter string) runners.CaptureSpec {
 	seconds := int((w.x.e.o.Static+w.x.e.o.Packet)/time.Second) + 2
-	return runners.CaptureSpec{Device: h.Device, Filter: filter, MaxSeconds: seconds}, nil
+	return runners.CaptureSpec{Device: h.Device, Filter: filter, MaxSeconds: seconds}
 }
 
 // carries checks that the segment on nic's node really is a VLAN of nic: only
@@ -167,6 +175,9 @@ func (p *Pass) carries(nic Hop) error {
 // read takes the frames of one hop until its stream ends.
 func (w *watch) read(h Hop, stream io.Reader) {
 	err := capture.Read(stream, func(f capture.Frame) {
+		if !w.x.pass.Path.onWay(f) {
+			return
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.seen[h] == nil {

@@ -81,6 +81,12 @@ type Agent struct {
 	// BridgeMappings is its physnet -> bridge map: on such a physical network
 	// it uses that bridge for every network instead of making one of its own.
 	BridgeMappings map[string]string
+	// TunnelingIP is where its tunnels end, TunnelTypes what they may be; empty
+	// for an agent without tunnels.
+	TunnelingIP string
+	TunnelTypes []string
+	// L2Population says whether Neutron tells the agent where everything is.
+	L2Population Maybe[bool]
 }
 
 // An Attachment is one of a server's ports with everything Neutron says about

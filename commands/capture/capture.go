@@ -36,13 +36,17 @@ type Frame struct {
 	At             time.Time // by the clock of the node that captured it
 	SrcMAC, DstMAC string
 	VLAN           int // 0 for untagged
-	Src, Dst       netip.Addr
-	Reply          bool
-	Type           string // "Discover", "Offer", "Request", "Ack", "Nak", "Decline", ...; "" when the option is missing
-	XID            uint32
-	Client         string // chaddr, lower case
-	Yours          netip.Addr
-	Checksum       Checksum // of UDP
+	// VNI is the VXLAN the frame was seen inside of, 0 for none; OuterSrc and
+	// OuterDst are then the ends of the tunnel.
+	VNI                int
+	OuterSrc, OuterDst netip.Addr
+	Src, Dst           netip.Addr
+	Reply              bool
+	Type               string // "Discover", "Offer", "Request", "Ack", "Nak", "Decline", ...; "" when the option is missing
+	XID                uint32
+	Client             string // chaddr, lower case
+	Yours              netip.Addr
+	Checksum           Checksum // of UDP
 }
 
 // A Checksum says whether a frame's UDP checksum is right.
@@ -68,6 +72,9 @@ func (f Frame) String() string {
 	}
 	if f.Checksum == ChecksumBad {
 		s += " [bad udp cksum]"
+	}
+	if f.VNI != 0 {
+		s += fmt.Sprintf(" (in VXLAN %d, %s > %s)", f.VNI, f.OuterSrc, f.OuterDst)
 	}
 	return s
 }
@@ -118,6 +125,17 @@ func Read(r io.Reader, emit func(Frame)) error {
 
 func decode(data []byte, at time.Time, link layers.LinkType) (Frame, bool) {
 	pkt := gopacket.NewPacket(data, link, gopacket.DecodeOptions{NoCopy: true, Lazy: false})
+	t, ok := tunnelOf(pkt)
+	if !ok {
+		return decodePacket(pkt, at)
+	}
+	// What is in it is read as it is: a tunnel in a tunnel is not the guest's.
+	f, ok := decodePacket(gopacket.NewPacket(t.inner, layers.LinkTypeEthernet, gopacket.DecodeOptions{NoCopy: true, Lazy: false}), at)
+	f.VNI, f.OuterSrc, f.OuterDst = t.vni, t.src, t.dst
+	return f, ok
+}
+
+func decodePacket(pkt gopacket.Packet, at time.Time) (Frame, bool) {
 	d, ok := pkt.Layer(layers.LayerTypeDHCPv4).(*layers.DHCPv4)
 	if !ok {
 		return Frame{}, false

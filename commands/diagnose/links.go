@@ -126,6 +126,9 @@ func linkState(p *commands.Pass, h commands.Hop, branch string, links node.Links
 // lostAt is the hop that a guest's frames do not get onto when h is down: a
 // segment stops with its NIC, and the bridge sends nothing out of it then.
 func lostAt(p *commands.Pass, h commands.Hop) commands.Hop {
+	if _, tunnel := p.Path.Tunnels[h.Node]; tunnel {
+		return h // a VXLAN device goes on taking frames
+	}
 	if segments := p.Path.On(h.Node, commands.HopSegment); h.Kind == commands.HopNIC && h.Node == p.Path.Node && len(segments) > 0 {
 		return segments[0]
 	}
@@ -139,9 +142,10 @@ func parentDown(l node.Link, links node.Links) bool {
 }
 
 // onPath reports whether a NIC carries the network's segment: it is the flat
-// uplink itself, or the parent of the sub-interface.
+// uplink itself, what the node says is below its tunnel, or the parent of the
+// sub-interface.
 func onPath(p *commands.Pass, nic commands.Hop, links node.Links) bool {
-	if p.Port.Network.Type.Or("") == "flat" {
+	if _, tunnel := p.Path.Tunnels[nic.Node]; tunnel || p.Port.Network.Type.Or("") == "flat" {
 		return true
 	}
 	for _, seg := range p.Path.On(nic.Node, commands.HopSegment) {

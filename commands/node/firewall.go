@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"strings"
 
 	"whybot/runners"
@@ -41,9 +42,18 @@ func RuleFileProbe(file string) runners.Probe {
 // drop (a drop or reject, or a base chain whose policy is drop), as
 // "family name".
 func ForeignTables(text string) []string {
+	return foreignTables(text, "prerouting", "forward", "postrouting", "ingress", "egress")
+}
+
+// LocalTables is ForeignTables for what the node itself receives and sends.
+func LocalTables(text string) []string {
+	return foreignTables(text, "prerouting", "input", "output", "postrouting", "ingress", "egress")
+}
+
+func foreignTables(text string, hooks ...string) []string {
 	var found []string
 	managed := map[string]bool{}
-	var t nftTable
+	t := nftTable{hooks: hooks}
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if rest, ok := strings.CutPrefix(line, "# Warning: table "); ok {
@@ -54,7 +64,7 @@ func ForeignTables(text string) []string {
 		words := strings.Fields(line)
 		if len(words) >= 3 && words[0] == "table" {
 			found = t.appendIfForeign(found, managed)
-			t = nftTable{name: words[1] + " " + words[2]}
+			t = nftTable{name: words[1] + " " + words[2], hooks: hooks}
 			continue
 		}
 		t.read(words)
@@ -64,6 +74,7 @@ func ForeignTables(text string) []string {
 
 // nftTable is what ForeignTables needs to know of one table.
 type nftTable struct {
+	hooks         []string // those that count
 	name          string
 	hooked, drops bool
 	neutrons      bool // the chain being read is neutron's own
@@ -71,10 +82,7 @@ type nftTable struct {
 
 func (t *nftTable) read(words []string) {
 	if len(words) > 3 && words[0] == "type" && words[2] == "hook" {
-		switch words[3] {
-		case "prerouting", "forward", "postrouting", "ingress", "egress":
-			t.hooked = true
-		}
+		t.hooked = t.hooked || slices.Contains(t.hooks, words[3])
 	}
 	switch {
 	case len(words) == 0:

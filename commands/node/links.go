@@ -32,6 +32,8 @@ type Link struct {
 	Up, Carrier bool
 	// VLAN is the id of a VLAN link, VNI that of a VXLAN link.
 	VLAN, VNI int
+	// VXLAN is the tunnel of a VXLAN link; nil for other kinds.
+	VXLAN *VXLAN
 	// PortState is the spanning-tree state as a bridge port: "forwarding", ...
 	PortState string
 	// PortTimer is what is left of the state that the port is passing through.
@@ -159,6 +161,7 @@ func parseLinkDetail(l *Link, words, next []string) {
 	case "vxlan":
 		l.Kind = "vxlan"
 		l.VNI, _ = strconv.Atoi(after(words, "id"))
+		l.VXLAN = parseVXLAN(words)
 	case "veth", "tun", "macvlan", "bond", "team", "dummy":
 		l.Kind = words[0]
 	}

@@ -44,6 +44,7 @@ func (a agent) vocabulary() runners.Agent {
 	}
 	if a.Type == linuxBridgeAgent {
 		v.InterfaceMappings, v.BridgeMappings = a.mapping("interface_mappings"), a.mapping("bridge_mappings")
+		a.tunnels(&v)
 	}
 	return v
 }
@@ -57,6 +58,23 @@ func (a agent) mapping(key string) map[string]string {
 		return nil
 	}
 	return m
+}
+
+// tunnels reads what the agent reports of its tunnels; what it does not report,
+// or not as it should be, stays unknown.
+func (a agent) tunnels(v *runners.Agent) {
+	if json.Unmarshal(a.Configurations["tunneling_ip"], &v.TunnelingIP) != nil || v.TunnelingIP == "" {
+		return
+	}
+	if json.Unmarshal(a.Configurations["tunnel_types"], &v.TunnelTypes) != nil {
+		v.TunnelTypes = nil
+	}
+	var on *bool
+	if json.Unmarshal(a.Configurations["l2_population"], &on) == nil && on != nil {
+		v.L2Population = runners.Known(*on)
+	} else {
+		v.L2Population = runners.NotKnown[bool]("the agent on " + a.Host + " does not report l2_population")
+	}
 }
 
 // An agentList is the list of all agents, or why there is none.

@@ -171,6 +171,24 @@ func TestHostWithTwoL2Agents(t *testing.T) {
 	}
 }
 
+// What an agent reports of its tunnels is known; what it does not is not.
+func TestTunnelsOfAnAgent(t *testing.T) {
+	m := model()
+	for i, a := range m.Agents {
+		if a.Host == "compute01" && a.Type == "Linux bridge agent" {
+			m.Agents[i].TunnelingIP, m.Agents[i].L2Population = "172.30.200.41", true
+		}
+	}
+	l2, _ := attachments(t, dial(t, serve(t, m), "admin", nil))[0].L2Agents.Get()
+	with, without := l2["compute01"], l2["controller01"]
+	if on, known := with.L2Population.Get(); with.TunnelingIP != "172.30.200.41" || !slices.Equal(with.TunnelTypes, []string{"vxlan"}) || !on || !known {
+		t.Errorf("an agent with tunnels: %+v", with)
+	}
+	if _, known := without.L2Population.Get(); without.TunnelingIP != "" || without.TunnelTypes != nil || known {
+		t.Errorf("an agent without: %+v", without)
+	}
+}
+
 // A network that the port is on cannot be missing, only hidden.
 func TestHiddenNetwork(t *testing.T) {
 	m := model()

@@ -18,7 +18,7 @@ import (
 // nobody should, and from places that are broken on whybot's own side.
 
 func TestKernelHealthyCloud(t *testing.T) { //nolint:tparallel // its scenes follow one another on one stage
-	parallelStage(t, lab.Options{Flat: true}, "").play(t,
+	parallelStage(t, lab.Options{Flat: true, VXLAN: lab.L2Pop}, "").play(t,
 		scene{"every guest is healthy", everyGuestHealthy},
 		scene{"nobody is called so", unknownVM},
 		scene{"three are called so", namesakes},
@@ -34,7 +34,7 @@ func TestKernelHealthyCloud(t *testing.T) { //nolint:tparallel // its scenes fol
 }
 
 // everyGuestHealthy asks about the guest on another node, on the same node as
-// its DHCP server, on a second network and on a flat one.
+// its DHCP server, on a second network, on a flat one and on VXLAN networks.
 func everyGuestHealthy(s stage) {
 	t := s.t
 	for _, c := range []struct {
@@ -46,6 +46,8 @@ func everyGuestHealthy(s stage) {
 		{lab.AIO1, true, []string{"controller01/tapc8f7a6b5-d4", "controller01/brq91e78b9c-cf", "controller01/tap004b787f-9b"}},
 		{lab.DB1, false, []string{"compute01/eth3.3093", "compute01/eth3", "controller01/eth3", "controller01/eth3.3093"}},
 		{lab.Flat1, false, []string{"compute01/eth4", "controller01/eth4"}},
+		{lab.VX1, true, []string{"compute01/vxlan-1207", "compute01/eth1", "controller01/eth1", "controller01/vxlan-1207"}},
+		{lab.VX3, false, []string{"compute01/vxlan-1208", "compute01/eth1", "controller01/eth1", "controller01/vxlan-1208"}},
 	} {
 		t.Run(c.vm, func(t *testing.T) {
 			vm := s.VM(c.vm)
