@@ -3,6 +3,7 @@ package commandstest
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -31,6 +32,23 @@ func readArchive(file string) (*archive, error) {
 		*into += line
 	}
 	return a, nil
+}
+
+// bases reads the archives that a's sections name as its further bases.
+func (a *archive) bases(dir string) ([]*archive, error) {
+	var all []*archive
+	for _, s := range a.sections {
+		name, ok := strings.CutPrefix(s.name, "over/")
+		if !ok {
+			continue
+		}
+		b, err := readArchive(filepath.Join(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, b)
+	}
+	return all, nil
 }
 
 // marker returns the name in a line that begins a section.

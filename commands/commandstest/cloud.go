@@ -26,7 +26,7 @@ type words map[string]string
 // cloudKeys says which words each line may have; "" is the one without a key.
 var cloudKeys = map[string]string{
 	"server": " id status host", "port": "id mac ip host vif", "network": " id type physnet segment", "subnet": " dhcp",
-	"dhcp": "id mac ip host", "dhcp-agent": " host alive", "l2-agent": " host maps",
+	"dhcp": "id mac ip host", "dhcp-agent": " host alive", "l2-agent": " host maps tunnel l2pop",
 }
 
 func (c cloudFacts) merge(text string) error {
@@ -135,6 +135,15 @@ func (c cloudFacts) dhcpAgents() runners.Maybe[[]runners.Agent] {
 	return runners.Known(all)
 }
 
+// l2Population is l2pop=yes or l2pop=no; what an agent does not report is not
+// known.
+func (w words) l2Population() runners.Maybe[bool] {
+	if w["l2pop"] == "" {
+		return runners.NotKnown[bool]("is not reported by the agent")
+	}
+	return runners.Known(w["l2pop"] == "yes")
+}
+
 func (c cloudFacts) l2Agents() runners.Maybe[map[string]runners.Agent] {
 	all := map[string]runners.Agent{}
 	for _, w := range c["l2-agent"] {
@@ -144,7 +153,7 @@ func (c cloudFacts) l2Agents() runners.Maybe[map[string]runners.Agent] {
 		physnet, nic, _ := strings.Cut(w["maps"], ":")
 		all[w["host"]] = runners.Agent{
 			ID: "l2-agent-" + w["host"], Type: "Linux bridge agent", Host: w["host"], Alive: true, AdminUp: true,
-			InterfaceMappings: map[string]string{physnet: nic},
+			InterfaceMappings: map[string]string{physnet: nic}, TunnelingIP: w["tunnel"], L2Population: w.l2Population(),
 		}
 	}
 	return runners.Known(all)

@@ -5,6 +5,7 @@
 // A fixture is a txtar archive. It states only what differs from a base, which
 // is a fixture too. Its sections, read in order:
 //
+//	over/FILE                  another base beside the first, over that one
 //	question                   as typed; it is always about the cloud's server
 //	cloud                      what Neutron and Nova say, one `key: words` line each
 //	node/NODE                  `error: KIND` for a node that cannot be asked; `too slow`
@@ -30,6 +31,7 @@
 //
 //	+1.000 discover            also request, renew, offer, ack, nak
 //	+1.001 offer from ADDRESS  when the network has several servers
+//	+1.000 discover to ADDRESS inside a tunnel, when not to the other node's end
 //
 // behind which may stand `from ADDRESS@MAC` for a server that is not Neutron's,
 // `gives ADDRESS` and `sum good` or `sum bad` for its UDP checksum.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -40,7 +41,11 @@ func Load(base, file string) (*Fixture, error) {
 		Comment: strings.TrimSpace(own.comment), path: file, archive: own, cloud: cloudFacts{},
 		down: map[string]string{}, now: map[string]map[string]string{}, after: map[string]map[string]string{},
 	}
-	for _, a := range []*archive{below, own} {
+	between, err := own.bases(filepath.Dir(base))
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range slices.Concat([]*archive{below}, between, []*archive{own}) {
 		for _, s := range a.sections {
 			if err := f.Set(s.name, s.text); err != nil {
 				return nil, fmt.Errorf("%s: section %s: %w", file, s.name, err)
@@ -61,6 +66,7 @@ func (f *Fixture) Set(name, text string) error {
 	kind, rest, _ := strings.Cut(name, "/")
 	nodeName, what, _ := strings.Cut(rest, "/")
 	switch kind {
+	case "over": // has been read
 	case "cloud":
 		return f.cloud.merge(text)
 	case "question":

@@ -24,6 +24,7 @@ type frameLine struct {
 	from  string        // the server, as ADDRESS or ADDRESS@MAC; empty for the only one
 	gives netip.Addr    // the address offered, when it is not the guest's
 	sum   string        // "good" or "bad" for a UDP checksum; empty for none
+	to    string        // end of the tunnel; empty for that of the other node
 }
 
 // A message is what a word means in DHCP.
@@ -83,6 +84,8 @@ func (f *frameLine) set(key, value string) error {
 	switch {
 	case key == "from":
 		f.from = value
+	case key == "to":
+		f.to = value
 	case key == "gives":
 		f.gives, err = netip.ParseAddr(value)
 	case key == "sum" && (value == "good" || value == "bad"):
@@ -121,7 +124,7 @@ func (f frameLine) bytes(guest, server end, vlan uint16) []byte {
 		b = binary.BigEndian.AppendUint16(append(b, 0x81, 0x00), vlan)
 	}
 	b = append(b, 0x08, 0x00)
-	b = append(b, ipv4(src.ip, dst.ip)...)
+	b = append(b, ipv4(src.ip, dst.ip, udpSize)...)
 	b = binary.BigEndian.AppendUint16(b, sport)
 	b = binary.BigEndian.AppendUint16(b, dport)
 	b = binary.BigEndian.AppendUint16(b, udpSize)
@@ -159,12 +162,11 @@ func (f frameLine) sumUp(datagram []byte, src, dst netip.Addr) {
 const (
 	bootpSize = 300
 	udpSize   = 8 + bootpSize
-	ipSize    = 20 + udpSize
 )
 
-// ipv4 is the header of every frame between src and dst.
-func ipv4(src, dst netip.Addr) []byte {
-	h := binary.BigEndian.AppendUint16([]byte{0x45, 0}, ipSize)
+// ipv4 is the header of a packet between src and dst with so many bytes of UDP.
+func ipv4(src, dst netip.Addr, size int) []byte {
+	h := binary.BigEndian.AppendUint16([]byte{0x45, 0}, uint16(20+size)) //nolint:gosec // a few hundred bytes
 	h = append(h, 0, 0, 0, 0, 64, 17, 0, 0)
 	h = append(append(h, src.AsSlice()...), dst.AsSlice()...)
 	var sum uint32

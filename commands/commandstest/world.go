@@ -135,12 +135,12 @@ func (w *world) Capture(ctx context.Context, nodeName string, spec runners.Captu
 	if s.fails != "" {
 		return nil, failure(kinds[s.fails], nodeName, op)
 	}
-	vlan, err := w.tag(spec.Filter)
+	around, err := w.envelope(spec.Filter)
 	if err != nil {
 		w.complain("%s on %s: %v", op, nodeName, err)
 		return nil, failure(runners.Invalid, nodeName, op)
 	}
-	records, err := w.frames(s, vlan)
+	records, err := w.frames(s, around)
 	if err != nil {
 		w.complain("%s on %s: %v", op, nodeName, err)
 		return nil, failure(runners.Invalid, nodeName, op)
@@ -151,20 +151,33 @@ func (w *world) Capture(ctx context.Context, nodeName string, spec runners.Captu
 	return &stream{PipeReader: r, stop: stop}, nil
 }
 
-// tag is the VLAN that a capture's filter looks behind. Any other filter than
-// the guest's would show nothing.
-func (w *world) tag(filter string) (uint16, error) {
+// An envelope is what a frame is in where a capture sees it: a VLAN tag, or the
+// tunnel of a VXLAN; neither when both are 0.
+type envelope struct {
+	vlan uint16
+	vni  int
+}
+
+// envelope is what a capture's filter looks into. Any other filter than the
+// guest's would show nothing.
+func (w *world) envelope(filter string) (envelope, error) {
 	mac := w.f.cloud.first("port")["mac"]
 	network, err := w.f.cloud.network()
 	if err != nil {
-		return 0, err
+		return envelope{}, err
 	}
-	for _, vlan := range []int{0, network.SegmentationID.Or(0)} {
+	segment := network.SegmentationID.Or(0)
+	for _, vlan := range []int{0, segment} {
 		if want, err := capture.Filter(mac, vlan); err == nil && want == filter {
-			return uint16(vlan), nil //nolint:gosec // a VLAN has 12 bits
+			return envelope{vlan: uint16(vlan)}, nil //nolint:gosec // a VLAN has 12 bits
 		}
 	}
-	return 0, fmt.Errorf("the filter %q does not select the guest's frames", filter)
+	for _, ports := range [][]int{{tunnelPort}, {otherTunnelPort, tunnelPort}} {
+		if want, err := capture.TunnelFilter(mac, segment, ports...); err == nil && want == filter {
+			return envelope{vni: segment}, nil
+		}
+	}
+	return envelope{}, fmt.Errorf("the filter %q does not select the guest's frames", filter)
 }
 
 // A record is a frame and when it is seen, since all captures listen.
@@ -173,7 +186,7 @@ type record struct {
 	frame []byte
 }
 
-func (w *world) frames(s captureSection, vlan uint16) ([]record, error) {
+func (w *world) frames(s captureSection, around envelope) ([]record, error) {
 	guest, err := parseEnd(w.f.cloud.first("port"))
 	if err != nil {
 		return nil, err
@@ -184,7 +197,13 @@ func (w *world) frames(s captureSection, vlan uint16) ([]record, error) {
 		if err != nil {
 			return nil, err
 		}
-		records = append(records, record{line.at, line.bytes(guest, server, vlan)})
+		frame := line.bytes(guest, server, around.vlan)
+		if around.vni != 0 {
+			if frame, err = w.tunnelled(frame, line, around.vni); err != nil {
+				return nil, err
+			}
+		}
+		records = append(records, record{line.at, frame})
 	}
 	return records, nil
 }
