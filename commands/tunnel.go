@@ -82,6 +82,8 @@ func (p *Pass) tunnelOn(nodeName, device string) (t Tunnel, why string) {
 	switch {
 	case t.overIPv6():
 		why = "its tunnel runs over IPv6, which whybot does not look into"
+	case t.NIC == "lo", links[t.NIC].Kind == "dummy":
+		why = "the tunnel's address is on " + t.NIC + ", and routing chooses the NIC"
 	case t.NIC != "" && len(t.Ends) > 0:
 		return t, ""
 	case err != nil:

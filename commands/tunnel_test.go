@@ -106,6 +106,13 @@ func TestPathThroughATunnel(t *testing.T) {
 			read["compute01"]["ip-link"] = vxlanLinks("dstport 8472")
 			delete(read["compute01"], "addresses")
 		}, without, "the probe was not sent", guestEnd},
+		{"the address is on the loopback", func(l2 map[string]runners.Agent, read map[string]map[string]string) {
+			l2["compute01"] = runners.Agent{TunnelingIP: "127.0.0.1"}
+			read["compute01"]["ip-link"] = vxlanLinks("dstport 8472")
+		}, without, "routing chooses the NIC", "127.0.0.1"},
+		{"the address is on a dummy", func(_ map[string]runners.Agent, read map[string]map[string]string) {
+			read["compute01"]["ip-link"] = strings.Replace(vxlanLinks(ordinary), "    veth", "    dummy", 1)
+		}, without, "routing chooses the NIC", guestEnd},
 		{"over IPv6", func(l2 map[string]runners.Agent, _ map[string]map[string]string) {
 			l2["compute01"] = runners.Agent{TunnelingIP: "fd00::41"}
 		}, without, "over IPv6", "fd00::41, " + guestEnd},
