@@ -179,6 +179,12 @@ func vxlanDecoys() []Fault {
 			Heal:   healed(on(Compute01, addFlood, vxDevice, vtep(Compute02))),
 		},
 		{
+			ID: "DHCP-31", Variant: "decoy-one-of-two", Options: Options{VXLAN: L2Pop, SecondController: true},
+			Doc:    "the compute node's device does not flood to one of two network nodes; the other serves",
+			Inject: harmlessFor(VX1, on(Compute01, dropFlood, vxDevice, vtep(Controller02))),
+			Heal:   healed(on(Compute01, addFlood, vxDevice, vtep(Controller02))),
+		},
+		{
 			ID: "DHCP-31", Variant: "decoy-other-vni", Options: Options{VXLAN: L2Pop},
 			Doc:    "another network's device on the same node knows no peer",
 			Inject: harmlessFor(VX1, on(Compute01, dropFlood, other, vtep(Controller01))),
