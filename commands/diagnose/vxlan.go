@@ -187,7 +187,8 @@ func (t tunnelBlock) port() string {
 	return ""
 }
 
-// fixes suggests the narrow accept above what decides.
+// fixes suggests the narrow accept above what decides, where iptables can make
+// it.
 func (t tunnelBlock) fixes() []commands.Suggestion {
 	e := t.ruling.Decision.Ending
 	sender, receiver := t.p.TunnelEnds(t.step)
@@ -196,7 +197,7 @@ func (t tunnelBlock) fixes() []commands.Suggestion {
 	if t.step.Leaves() {
 		chain, ends = "OUTPUT", t.p.Path.Tunnels[receiver].Ends
 	}
-	if e.Table != "filter" || len(ends) == 0 || t.port() == "" || t.step.Leaves() && t.ruling.Decision.Packet.Dst.IsMulticast() {
+	if !strings.HasPrefix(t.ruling.View.Binary, "iptables") || e.Table != "filter" || e.Base == nil || e.Base.Name != chain || len(ends) == 0 || t.port() == "" || t.step.Leaves() && t.ruling.Decision.Packet.Dst.IsMulticast() {
 		return nil
 	}
 	args := map[string]string{"binary": t.ruling.View.Binary, "chain": chain, "peer": ends[0].String(), "port": t.port()}
@@ -208,21 +209,25 @@ func (t tunnelBlock) fixes() []commands.Suggestion {
 
 // place names the rule or policy of an ending for a person.
 func place(e netfilter.Ending, v commands.View) string {
-	if e.Rule == nil {
-		return fmt.Sprintf("the policy %s of chain %s (%s)", strings.ToUpper(e.Verdict.String()), e.Chain, v.Binary)
+	chain := e.Chain
+	if v.Binary == "nft" {
+		chain = e.Family + " " + e.Table + " " + e.Chain
 	}
-	return fmt.Sprintf("rule %d of %s (`%s`, %s)", e.Rule.Index, e.Chain, e.Rule.Spec, v.Binary)
+	if e.Rule == nil {
+		return fmt.Sprintf("the policy %s of chain %s (%s)", strings.ToUpper(e.Verdict.String()), chain, v.Binary)
+	}
+	return fmt.Sprintf("rule %d of %s (`%s`, %s)", e.Rule.Index, chain, e.Rule.Spec, v.Binary)
 }
 
 // walked is the walk through the table that decides.
 func walked(nodeName string, r commands.Ruling) commands.Evidence {
 	var walk strings.Builder
 	for _, line := range r.Decision.Explain() {
-		if strings.HasPrefix(line, r.Decision.Table+" ") {
+		if strings.Contains(line, r.Decision.Table+" ") {
 			walk.WriteString(line + "\n")
 		}
 	}
-	return commands.Evidence{Source: nodeName + ": " + r.View.Probe + " -c, table " + r.Decision.Table + ", walked for the tunnel's packet", Text: walk.String()}
+	return commands.Evidence{Source: nodeName + ": " + r.View.Probe + ", table " + r.Decision.Table + ", walked for the tunnel's packet", Text: walk.String()}
 }
 
 // otherPort finds a node that listens on another port than its peer sends to.
