@@ -5,11 +5,12 @@
 // base chains of a hook in the kernel's priority order. Parse reads
 // iptables-save and ip6tables-save of either back end, ParseNFT what
 // nft -j list ruleset prints, ParseEbtables and ParseArptables the older tools
-// of the bridge, ParseIPSets the sets that iptables' rules ask for. A match is a small value with a
-// three-valued answer; what the packet or the listing does not tell is Unknown
-// and stays so: where both continuations of an unknown match end alike the
-// verdict is known, otherwise the Decision is Unknown and names the rules that
-// blocked it.
+// of the bridge, ParseIPSets the sets that iptables' rules ask for.
+//
+// A match is a small value with a three-valued answer; what the packet or the
+// listing does not tell is Unknown and stays so: where both continuations of an
+// unknown match end alike the verdict is known, otherwise the Decision is
+// Unknown and names the rules that blocked it.
 //
 // "The rule is listed" is never a verdict. The same REJECT is harmless behind
 // an earlier ACCEPT, or where bridged frames are not shown to iptables at all

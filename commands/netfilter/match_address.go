@@ -231,7 +231,7 @@ func lastOf(n netip.Prefix) netip.Addr {
 		return netip.Addr{}
 	}
 	var b [4]byte
-	binary.BigEndian.PutUint32(b[:], word4(n.Addr())|1<<(32-n.Bits())-1)
+	binary.BigEndian.PutUint32(b[:], word4(n.Addr())|(1<<(32-n.Bits())-1))
 	return netip.AddrFrom4(b)
 }
 

@@ -266,3 +266,50 @@ func TestNamesReadWell(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+func TestAddressTypesOfTheNode(t *testing.T) {
+	local := reply()
+	local.Local = Is([]netip.Prefix{netip.MustParsePrefix("10.10.92.2/24"), netip.MustParsePrefix("fd00::2/64")})
+	to := func(dst string) Packet {
+		p := local
+		p.Dst = netip.MustParseAddr(dst)
+		if p.Dst.Is6() {
+			p.Family, p.Src = IPv6, netip.MustParseAddr("fd00::9")
+		}
+		return p
+	}
+	for _, c := range []struct {
+		match string
+		p     Packet
+		want  Tri
+	}{
+		{"--src-type LOCAL", local, Yes},
+		{"--dst-type LOCAL", local, No},
+		{"--dst-type UNICAST", local, Yes},
+		{"--dst-type LOCAL", to("127.0.0.5"), Yes},
+		{"--dst-type BROADCAST", to("10.10.92.255"), Yes},
+		{"! --dst-type LOCAL", to("10.10.92.255"), Yes},
+		{"--dst-type LOCAL", to("fd00::2"), Yes},
+		{"--dst-type LOCAL", to("fd00::3"), Unknown},
+		{"--dst-type LOCAL", reply(), Unknown},
+	} {
+		d := Evaluate(filter(t, "ACCEPT", "-A FORWARD -m addrtype "+c.match+" -j DROP"), Forward, c.p)
+		if got := d.Walk[0].Result; got != c.want {
+			t.Errorf("%s, %v: %v, want %v\n%s", c.match, c.p, got, c.want, explain(d))
+		}
+	}
+}
+
+func TestAddressRangesAndTheConnectionsStatus(t *testing.T) {
+	for match, want := range map[string]Tri{
+		"-m iprange --src-range 10.10.92.1-10.10.92.3": Yes, "-m iprange ! --src-range 10.10.92.1-10.10.92.3": No,
+		"-m iprange --dst-range 10.10.92.1-10.10.92.3": No, "-m iprange --src-range fd00::1-fd00::2": No,
+		"-m iprange --src-range 10.10.92.1": Unknown, "-m conntrack --ctstatus SEEN_REPLY": No, "-m conntrack --ctstatus EXPECTED": Unknown,
+		"-m conntrack --ctdir ORIGINAL": Yes, "-m conntrack --ctdir REPLY": No, "-m conntrack --ctdir SIDEWAYS": Unknown,
+	} {
+		d := Evaluate(filter(t, "ACCEPT", "-A FORWARD "+match+" -j DROP"), Forward, reply())
+		if got := d.Walk[0].Result; got != want {
+			t.Errorf("%s: %v, want %v\n%s", match, got, want, explain(d))
+		}
+	}
+}

@@ -93,7 +93,8 @@ func (r *Rule) Line() string {
 	return "-A " + r.Chain + " " + r.Spec
 }
 
-// Table returns the table so named, or nil when the listing has none.
+// Table returns the first table so named, of whatever family, or nil when the
+// listing has none.
 func (rs *Ruleset) Table(name string) *Table {
 	for _, t := range rs.Tables {
 		if t.Name == name {
@@ -103,7 +104,8 @@ func (rs *Ruleset) Table(name string) *Table {
 	return nil
 }
 
-// Chain returns the chain so named, or nil when the listing has none.
+// Chain returns the chain so named in the first table so named, or nil when the
+// listing has none.
 func (rs *Ruleset) Chain(table, name string) *Chain {
 	if t := rs.Table(table); t != nil {
 		return t.byName[name]
