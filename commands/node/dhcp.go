@@ -68,6 +68,7 @@ type Dnsmasq struct {
 	PID       string
 	Args      string
 	HostsFile string // value of --dhcp-hostsfile
+	LeaseFile string // value of --dhcp-leasefile
 	Interface string // value of --interface
 	Stopped   bool   // stopped by a signal, or a zombie: it answers nothing
 }
@@ -84,6 +85,9 @@ func ParseDnsmasq(text string) []Dnsmasq {
 		for _, w := range words[3:] {
 			if v, ok := strings.CutPrefix(w, "--dhcp-hostsfile="); ok {
 				d.HostsFile = v
+			}
+			if v, ok := strings.CutPrefix(w, "--dhcp-leasefile="); ok {
+				d.LeaseFile = v
 			}
 			if v, ok := strings.CutPrefix(w, "--interface="); ok {
 				d.Interface = v

@@ -221,6 +221,7 @@ func (c *Cloud) RemoveDHCPNetwork(_ context.Context, agentID, networkID string) 
 		c.hosted = false
 		m.space.dnsmasq = nil
 		delete(m.files, hostFile)
+		delete(m.files, leaseFile)
 	})
 }
 
@@ -249,18 +250,26 @@ func (c *Cloud) onAgent(agentID, networkID string, do func(*machine)) error {
 	return nil
 }
 
-var hostFile = path.Join(node.DHCPDir, network, "host")
+// The files of dnsmasq that the DHCP agent writes before it starts it; as
+// leases it puts down what each port is to have.
+var (
+	hostFile  = path.Join(node.DHCPDir, network, "host")
+	leaseFile = path.Join(node.DHCPDir, network, "leases")
+)
 
 // serve does what the DHCP agent does for a network it is given.
 func (c *Cloud) serve(m *machine) {
-	var lines []string
+	var lines, leases []string
+	until := time.Now().Add(24 * time.Hour).Unix()
 	for _, a := range c.attachments {
 		for _, ip := range a.Port.FixedIPs {
+			leases = append(leases, fmt.Sprintf("%d %s %s host-%s *\n", until, a.Port.MAC, ip.Address, strings.ReplaceAll(ip.Address, ".", "-")))
 			lines = append(lines, fmt.Sprintf("%s,host-%s.openstacklocal,%s\n", a.Port.MAC, strings.ReplaceAll(ip.Address, ".", "-"), ip.Address))
 		}
 	}
 	slices.Sort(lines)
-	m.files[hostFile] = strings.Join(lines, "")
+	slices.Sort(leases)
+	m.files[hostFile], m.files[leaseFile] = strings.Join(lines, ""), strings.Join(leases, "")
 	c.lastPID++
 	m.space.dnsmasq = &dnsmasq{pid: c.lastPID, hosts: m.hosts(), lease: 2 * c.pace}
 	c.hosted = true

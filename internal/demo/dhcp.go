@@ -22,8 +22,8 @@ type dnsmasq struct {
 func (n *namespace) args() string {
 	dir := node.DHCPDir + "/" + strings.TrimPrefix(n.name, "qdhcp-")
 	return fmt.Sprintf("dnsmasq --no-hosts --no-resolv --pid-file=%s/pid --dhcp-hostsfile=%s/host --addn-hosts=%s/addn_hosts "+
-		"--dhcp-optsfile=%s/opts --dhcp-authoritative --bind-interfaces --interface=%s --dhcp-range=set:tag0,192.168.92.0,static,255.255.255.0,1d "+
-		"--dhcp-lease-max=256 --conf-file= --domain=openstacklocal", dir, dir, dir, dir, n.device)
+		"--dhcp-optsfile=%s/opts --dhcp-leasefile=%s/leases --dhcp-authoritative --bind-interfaces --interface=%s --dhcp-range=set:tag0,192.168.92.0,static,255.255.255.0,1d "+
+		"--dhcp-lease-max=256 --conf-file= --domain=openstacklocal", dir, dir, dir, dir, dir, n.device)
 }
 
 // answer is what dnsmasq says to a client's message, if anything.
