@@ -100,6 +100,8 @@ func (o obstacle) cause() string {
 	switch {
 	case o.neutrons():
 		return "DHCP-43"
+	case novas(o.ending.Chain):
+		return "DHCP-41"
 	case o.ruling.View.OtherBackend():
 		return "DHCP-04"
 	case !o.iptables():
@@ -247,10 +249,10 @@ func (o obstacle) listing() []commands.Evidence {
 }
 
 // fixes suggests the narrow accept, then the deletion, then the file. What
-// neutron wrote is not edited.
+// neutron or nova wrote is not edited.
 func (o obstacle) fixes() []commands.Suggestion {
 	switch {
-	case o.neutrons():
+	case o.neutrons(), novas(o.ending.Chain):
 		return nil
 	case o.ruling.View.Binary == "nft":
 		return o.nftFixes()
@@ -323,6 +325,9 @@ func (o obstacle) advice() []string {
 		return []string{
 			"Do not edit neutron's chains: the agent writes them again. Restart neutron-linuxbridge-agent on " + n + " and ask again; if they come back the same, look at the port's security groups and allowed address pairs, and at which MAC and address the guest uses.",
 		}
+	}
+	if novas(o.ending.Chain) {
+		return []string{retireNova(n)}
 	}
 	if !o.iptables() {
 		return []string{"Find out who writes this rule on " + n + " (firewalld, an nftables.conf, a script), and make the exception last there: a reload writes it anew."}
