@@ -15,7 +15,8 @@ import (
 func said(words ...string) HopFrames {
 	var s HopFrames
 	stranger := runners.Port{MAC: "fa:16:3e:66:66:66", FixedIPs: []runners.FixedIP{{Address: "192.168.92.66"}}}
-	server := map[string]runners.Port{"our": serverOf["controller01"], "other": serverOf["controller02"], "foreign": stranger}
+	stale := runners.Port{MAC: "fa:16:3e:99:99:99", FixedIPs: serverOf["controller01"].FixedIPs}
+	server := map[string]runners.Port{"stale": stale, "our": serverOf["controller01"], "other": serverOf["controller02"], "foreign": stranger}
 	for i, w := range words {
 		f := capture.Frame{Exchange: capture.DHCP, At: firstFrame.Add(time.Duration(i) * time.Second), SrcMAC: guestMAC, DstMAC: Broadcast, Type: w}
 		for who, port := range server {
@@ -43,6 +44,7 @@ func TestWhatTheGuestWasGiven(t *testing.T) {
 		{"our acknowledgement", []string{"Discover", "our Offer", "Request", "our Ack"}, FlowDelivered, true, 2},
 		{"our offers only", []string{"Discover", "our Offer", "Discover", "our Offer"}, FlowOffered, false, 3},
 		{"a foreign acknowledgement", []string{"Discover", "foreign Offer", "our Offer", "Request", "foreign Ack"}, FlowOffered, false, 2},
+		{"a stale copy's acknowledgement", []string{"Discover", "stale Offer", "our Offer", "Request", "stale Ack"}, FlowOffered, false, 2},
 		{"both acknowledge", []string{"Discover", "our Offer", "Request", "foreign Ack", "our Ack"}, FlowDelivered, true, 2},
 		{"refused by another, and it stays", []string{"Discover", "our Offer", "Request", "foreign Nak", "our Ack"}, FlowDelivered, true, 2},
 		{"refused by another, and it begins anew", []string{"Discover", "our Offer", "Request", "foreign Nak", "our Ack", "Discover", "our Offer"}, FlowOffered, false, 2},
@@ -79,5 +81,14 @@ func TestAcknowledgedByAnyServerOfThePath(t *testing.T) {
 	}
 	if b := p.Branches[0]; b.Sent(ps.Seen[p.Guest[0]].Frames[4]) || !b.Sent(ps.Seen[p.Guest[0]].Frames[1]) {
 		t.Error("a frame is not told from another server's")
+	}
+}
+
+// Where Neutron does not show a port's MAC, its address has to do.
+func TestOwnsByAddress(t *testing.T) {
+	t.Parallel()
+	hidden := runners.Port{FixedIPs: []runners.FixedIP{{Address: "192.168.92.2"}}}
+	if !hidden.Owns("fa:16:3e:00:00:02", "192.168.92.2") || hidden.Owns("fa:16:3e:00:00:02", "192.168.92.3") {
+		t.Error("a port without a MAC is not told by its address")
 	}
 }

@@ -38,6 +38,15 @@ type Port struct {
 	MigratingTo Maybe[string]
 }
 
+// Owns reports whether a frame with these source addresses comes from the port:
+// by its MAC, or where that is not shown by one of its addresses.
+func (p Port) Owns(mac, address string) bool {
+	if p.MAC != "" {
+		return p.MAC == mac
+	}
+	return slices.ContainsFunc(p.FixedIPs, func(ip FixedIP) bool { return ip.Address == address })
+}
+
 // A FixedIP is one address of a port.
 type FixedIP struct{ SubnetID, Address string }
 

@@ -16,8 +16,8 @@ import (
 var RogueServer = register(&commands.Diagnosis{
 	Name:  "DHCP-38",
 	Title: "A DHCP server that is not Neutron's answers the guest",
-	Doc: `Replies to the guest whose sender has neither the MAC nor the address of any of
-the network's DHCP ports. It is the cause when the guest takes what that server
+	Doc: `Replies to the guest whose sender has the MAC of none of the network's DHCP
+ports; a stale copy of a server may have the address of one. It is the cause when the guest takes what that server
 gives, or begins anew after its refusal; when a server of Neutron's serves the
 guest all the same, it is said and is no cause.`,
 	Explains: []commands.Kind{commands.KindDHCP},
@@ -66,9 +66,20 @@ func (s stranger) add(h commands.Hop, f capture.Frame) stranger {
 
 // neutrons reports whether a DHCP port of the network sent f.
 func neutrons(p *commands.Pass, f capture.Frame) bool {
-	return slices.ContainsFunc(p.Port.DHCPPorts, func(port runners.Port) bool {
-		return port.MAC == f.SrcMAC || slices.ContainsFunc(port.FixedIPs, func(ip runners.FixedIP) bool { return ip.Address == f.Src.String() })
-	})
+	return slices.ContainsFunc(p.Port.DHCPPorts, func(port runners.Port) bool { return port.Owns(f.SrcMAC, f.Src.String()) })
+}
+
+// impostor says that a stranger uses the address of one of the network's own
+// servers.
+func impostor(p *commands.Pass, s stranger) string {
+	for _, port := range p.Port.DHCPPorts {
+		for _, ip := range port.FixedIPs {
+			if ip.Address == s.address {
+				return ". Its address is that of DHCP port " + port.ID + ", whose MAC is " + port.MAC + ": a stale copy of that server, or an impostor"
+			}
+		}
+	}
+	return ""
 }
 
 func rogue(p *commands.Pass, s stranger) commands.Finding {
@@ -76,7 +87,7 @@ func rogue(p *commands.Pass, s stranger) commands.Finding {
 	f := commands.Finding{
 		State: commands.Proven, Node: entry.Node, Exchange: capture.DHCP, Aside: true,
 		Summary: fmt.Sprintf("A DHCP server at %s (%s), which is no DHCP port of network %s, answers %s: %s. Its frames come onto the path %s",
-			s.address, s.mac, p.Port.Network.Name, p.Server.Name, s.said(), from),
+			s.address, s.mac, p.Port.Network.Name, p.Server.Name, s.said(), from) + impostor(p, s),
 		Evidence: []commands.Evidence{p.Frames(s.hops[0])},
 		Advice: []string{
 			"Find its port: openstack port list --mac-address " + s.mac + ". If Neutron has none, it is a machine of the physical network: look " + s.mac + " up on the switches, and with bridge fdb show on " + entry.Node + ".",
