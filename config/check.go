@@ -19,6 +19,7 @@ func (l *loader) check() {
 		l.config.Slack = l.slack
 		l.checkSlack()
 	}
+	l.checkApprovals()
 }
 
 // required reports a key that is missing.

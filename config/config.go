@@ -88,25 +88,17 @@ type Slack struct {
 	// APIURL ends with a slash.
 	APIURL    string
 	Approvers Approvers
-	// Channels are the ids of the channels in which approvals work. Empty means
-	// every channel whybot is in.
+	// Channels are the ids of the channels in which approvals work, unless the
+	// approvals section says otherwise. Empty means every channel whybot is in.
 	Channels []string
 }
 
-// Approvers are the people who may press a fix button in Slack. With neither
+// Approvers are the people who may press a fix button in Slack, unless the
+// approvals section says otherwise for its class or for the fix. With neither
 // users nor groups nobody may.
 type Approvers struct {
 	Users  []string // member ids
 	Groups []string // user group ids
-}
-
-// Approvals are the rules for applying a fix.
-type Approvals struct {
-	Terminal Terminal
-	// Expires is how long a proposal can be approved.
-	Expires time.Duration
-	// AskerMayApprove lets the person who asked approve the fix.
-	AskerMayApprove bool
 }
 
 // Terminal says who may approve from a terminal. The zero Terminal denies
@@ -165,9 +157,11 @@ func defaults() (*Config, *Slack) {
 			FanOut: 64, DialTimeout: 3 * time.Second, HandshakeTimeout: 5 * time.Second,
 			ExecTimeout: 10 * time.Second, Idle: 5 * time.Minute,
 		},
-		Approvals: Approvals{Terminal: Terminal{everyone: true}, Expires: 30 * time.Minute, AskerMayApprove: true},
-		Diagnose:  Diagnose{StaticBudget: 8 * time.Second, Capture: 20 * time.Second, Total: 60 * time.Second, ARPCheck: true},
-		Log:       Log{Level: slog.LevelInfo, Format: Text},
+		Approvals: Approvals{
+			Terminal: Terminal{everyone: true}, Expires: 30 * time.Minute, AskerMayApprove: true, Needed: 1,
+		},
+		Diagnose: Diagnose{StaticBudget: 8 * time.Second, Capture: 20 * time.Second, Total: 60 * time.Second, ARPCheck: true},
+		Log:      Log{Level: slog.LevelInfo, Format: Text},
 	}
 	s := &Slack{Mode: Socket, Listen: "127.0.0.1:8080", APIURL: slackAPI}
 	return c, s

@@ -108,6 +108,11 @@ func (l *loader) section(prefix string, m ast.MapNode) {
 
 // key reads one key and its value.
 func (l *loader) key(path string, at place, value ast.Node) {
+	if f := l.learn(path, at); f != nil {
+		l.broken[path] = true
+		l.blameAt(at, printable(path), *f)
+		return
+	}
 	_, known := l.settings[path]
 	known = known || slices.Contains(l.sections, path)
 	if !known {

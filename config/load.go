@@ -69,6 +69,7 @@ func newLoader(path string, environ []string) *loader {
 	}
 	l.config, l.slack = defaults()
 	l.config.File = path
+	l.sections = append(l.sections, fixesSection, peopleSection)
 	for _, s := range settings(l.config, l.slack, &l.secrets) {
 		l.settings[s.path] = s
 		for section := parent(s.path); section != ""; section = parent(section) {

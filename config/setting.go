@@ -54,10 +54,6 @@ func settings(c *Config, s *Slack, f *secretFiles) []setting {
 		durationSetting("ssh.idle", &c.SSH.Idle, time.Second, 24*time.Hour),
 		fileSetting("ssh.agent_socket", &c.SSH.AgentSocket),
 
-		terminalSetting("approvals.terminal", &c.Approvals.Terminal),
-		durationSetting("approvals.expires", &c.Approvals.Expires, time.Minute, 24*time.Hour),
-		booleanSetting("approvals.asker_may_approve", &c.Approvals.AskerMayApprove),
-
 		durationSetting("diagnose.static_budget", &c.Diagnose.StaticBudget, 100*time.Millisecond, time.Minute),
 		durationSetting("diagnose.capture", &c.Diagnose.Capture, time.Second, 20*time.Second),
 		durationSetting("diagnose.total", &c.Diagnose.Total, time.Second, 5*time.Minute),
@@ -67,7 +63,7 @@ func settings(c *Config, s *Slack, f *secretFiles) []setting {
 
 		levelSetting("log.level", &c.Log.Level),
 		choiceSetting("log.format", &c.Log.Format, Text, JSON),
-	}, slackSettings(s, f))
+	}, approvalSettings(&c.Approvals), slackSettings(s, f))
 }
 
 var (
@@ -84,13 +80,27 @@ func slackSettings(s *Slack, f *secretFiles) []setting {
 		fileSetting("slack.signing_secret_file", &f.signingSecret),
 		listenSetting("slack.listen", &s.Listen),
 		apiSetting("slack.api_url", &s.APIURL),
-		idsSetting("slack.approvers.users", &s.Approvers.Users, memberID, "a member id (U… or W…)",
-			"copy it from the person's Slack profile: a display name can change hands"),
-		idsSetting("slack.approvers.groups", &s.Approvers.Groups, userGroupID, "a user group id (S…)",
-			"copy it from the group's page in Slack"),
-		idsSetting("slack.channels", &s.Channels, channelID, "a channel id (C… or G…)",
-			"copy it from the foot of the channel's details: a channel can be renamed"),
+		userIDs("slack.approvers.users", &s.Approvers.Users),
+		groupIDs("slack.approvers.groups", &s.Approvers.Groups),
+		channelIDs("slack.channels", &s.Channels),
 	}
+}
+
+const (
+	aChannel    = "a channel id (C… or G…)"
+	copyChannel = "copy it from the foot of the channel's details: a channel can be renamed"
+)
+
+func userIDs(path string, to *[]string) setting {
+	return idsSetting(path, to, memberID, "a member id (U… or W…)", "copy it from the person's Slack profile: a display name can change hands")
+}
+
+func groupIDs(path string, to *[]string) setting {
+	return idsSetting(path, to, userGroupID, "a user group id (S…)", "copy it from the group's page in Slack")
+}
+
+func channelIDs(path string, to *[]string) setting {
+	return idsSetting(path, to, channelID, aChannel, copyChannel)
 }
 
 func textSetting(path string, to *string) setting {
@@ -205,12 +215,7 @@ func terminalSetting(path string, to *Terminal) setting {
 			*to = Terminal{everyone: v == "allow"}
 			return nil
 		},
-		item: func(v string) *fault {
-			if strings.TrimSpace(v) == "" {
-				return &fault{"is empty", "give it a value or remove the line"}
-			}
-			return nil
-		},
+		item: notBlank,
 		many: func(vs []string) *fault {
 			if len(vs) == 0 {
 				return &fault{"is an empty list", "write deny if nobody may approve from a terminal"}

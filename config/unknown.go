@@ -12,10 +12,18 @@ import (
 var unsupported = map[string]fault{
 	"vsphere": {"is not supported by this version", "remove the section"},
 
+	"approvals.users":      {"stands elsewhere", "name them in slack.approvers.users, or for a class in approvals.classes.F1.users"},
+	"approvals.groups":     {"stands elsewhere", "name them in slack.approvers.groups, or for a class in approvals.classes.F1.groups"},
+	"approvals.channels":   {"stands elsewhere", "name them in slack.channels, or for a class in approvals.classes.F1.channels"},
+	"approvals.classes.F0": neverApplied,
+	"approvals.classes.F3": neverApplied,
+
 	"slack.bot_token":      inlineSecret("slack.bot_token"),
 	"slack.app_token":      inlineSecret("slack.app_token"),
 	"slack.signing_secret": inlineSecret("slack.signing_secret"),
 }
+
+var neverApplied = fault{"is a class of advice, which whybot never applies", "remove it: the classes are F1 and F2"}
 
 func inlineSecret(path string) fault {
 	return fault{
