@@ -42,6 +42,7 @@ var arrows = map[string][]string{
 	"commands":        append([]string{"runners"}, facts...),
 	"commands/ask":    {"commands"},
 	"commands/report": {"commands"},
+	"commands/policy": {"commands"},
 	// The harness that runs fixtures; never linked into whybot.
 	"commands/commandstest": append([]string{"commands", "commands/fix", "runners", "store"}, facts...),
 	"commands/netfilter":    {"runners"},
@@ -60,9 +61,9 @@ var arrows = map[string][]string{
 	"internal/...": {"commands", "commands/...", "runners", "runners/...", "store", "internal/..."},
 }
 
-// testsMay is what the tests of every package may import besides: the lab and
-// the fakes.
-var testsMay = []string{"internal/...", "store", "store/storetest", "commands/commandstest", "commands/diagnose", "commands/fix"}
+// testsMay is what the tests of every package may import besides: the lab, the
+// fakes, and the one policy, so that transports are tested against the real one.
+var testsMay = []string{"internal/...", "store", "store/storetest", "commands/commandstest", "commands/diagnose", "commands/fix", "commands/policy"}
 
 // homes says where each third-party module may be imported. A module that is
 // not named here may not be used: name it, with its home. An entry that ends in

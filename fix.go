@@ -18,7 +18,7 @@ import (
 // fixArgs is the command line of `whybot fix`.
 type fixArgs struct {
 	verb, id, config, as, reason string
-	json, yes                    bool
+	json, yes, glass             bool
 }
 
 func (e environment) fix(ctx context.Context) error {
@@ -70,6 +70,7 @@ func (e environment) fixArgs() (fixArgs, error) {
 		fs.StringVar(&args.reason, "reason", "", "")
 		fs.BoolVar(&args.json, "json", false, "")
 		fs.BoolVar(&args.yes, "yes", false, "")
+		fs.BoolVar(&args.glass, "break-glass", false, "")
 	})
 	if err != nil {
 		return args, err
@@ -78,6 +79,12 @@ func (e environment) fixArgs() (fixArgs, error) {
 		return args, usageError{errors.New("fix needs a verb and an id, as in: whybot fix show|apply|undo|decline ID")}
 	}
 	args.verb, args.id = words[0], words[1]
+	switch {
+	case args.glass && args.verb != "apply":
+		return args, usageError{errors.New("--break-glass is for fix apply")}
+	case args.glass && strings.TrimSpace(args.reason) == "":
+		return args, usageError{errors.New("--break-glass needs --reason TEXT: why it cannot wait for another person")}
+	}
 	switch args.verb {
 	case "show", "apply", "undo", "decline":
 		return args, nil
@@ -111,7 +118,7 @@ func (e environment) carryOut(ctx context.Context, a *app, args fixArgs) error {
 	wanted := map[commands.ProposalState]bool{}
 	switch args.verb {
 	case "apply":
-		out, err = a.engine.Apply(ctx, args.id, who, e.progress())
+		out, err = e.apply(ctx, a, args, who)
 		wanted[commands.Verified] = true
 	case "undo":
 		out, err = a.engine.Undo(ctx, args.id, who, e.progress())
@@ -134,6 +141,18 @@ func (e environment) carryOut(ctx context.Context, a *app, args fixArgs) error {
 		return silentError{exitFailed}
 	}
 	return nil
+}
+
+// apply approves a fix, alone when the glass is to be broken.
+func (e environment) apply(ctx context.Context, a *app, args fixArgs, who commands.Actor) (commands.Outcome, error) {
+	if args.glass {
+		return a.engine.BreakGlass(ctx, args.id, who, args.reason, e.progress())
+	}
+	out, err := a.engine.Apply(ctx, args.id, who, e.progress())
+	if p := out.Proposal; err == nil && p.State == commands.Proposed {
+		fmt.Fprintf(e.err, "whybot: your approval counts: %d of %d people have agreed; nothing is applied before the last of them\n", len(p.Approved), p.Approvals)
+	}
+	return out, err
 }
 
 // failed reports an error in the form that was asked for.

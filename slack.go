@@ -5,14 +5,10 @@ import (
 	"whybot/config"
 )
 
-// authorizerOptions says who may decide on fixes in Slack. Whether the asker
-// may is for app.allow to say, on every transport alike.
-func (a *app) authorizerOptions() bot.AuthorizerOptions {
+// workspaceOptions are for asking Slack who is who.
+func (a *app) workspaceOptions() bot.WorkspaceOptions {
 	s := a.config.Slack
-	return bot.AuthorizerOptions{
-		BotToken: s.BotToken.Reveal(), APIURL: s.APIURL, Log: a.log,
-		Approvers: bot.Approvers{Users: s.Approvers.Users, Groups: s.Approvers.Groups},
-	}
+	return bot.WorkspaceOptions{BotToken: s.BotToken.Reveal(), APIURL: s.APIURL, Log: a.log}
 }
 
 func (a *app) botOptions() bot.Options {
@@ -23,7 +19,7 @@ func (a *app) botOptions() bot.Options {
 	}
 	return bot.Options{
 		Mode: mode, BotToken: s.BotToken.Reveal(), AppToken: s.AppToken.Reveal(), SigningSecret: s.SigningSecret.Reveal(),
-		Listen: s.Listen, APIURL: s.APIURL, Channels: s.Channels,
-		Engine: a.engine, Memory: a.store, Deliveries: a.store, Authorizer: a.slack, Log: a.log,
+		Listen: s.Listen, APIURL: s.APIURL,
+		Engine: a.engine, Memory: a.store, Deliveries: a.store, Log: a.log,
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os/user"
@@ -28,7 +27,7 @@ type app struct {
 	nodes  *ssh.Pool
 	cloud  *openstack.Client
 	engine *commands.Engine
-	slack  *bot.Authorizer // nil without Slack
+	slack  *bot.Workspace // nil without Slack
 }
 
 // getenv looks a variable up in the environment that main was given.
@@ -52,6 +51,9 @@ func (e environment) load(path string) (*config.Config, error) {
 	}
 	cfg, err := config.Load(path, e.environ)
 	if err != nil {
+		return nil, usageError{err}
+	}
+	if err := cfg.CheckFixes(fixNames()); err != nil {
 		return nil, usageError{err}
 	}
 	return cfg, nil
@@ -98,20 +100,23 @@ func (a *app) connect(ctx context.Context, e environment) error {
 		return usageError{err}
 	}
 	if c.Slack != nil {
-		if a.slack, err = bot.NewAuthorizer(a.authorizerOptions()); err != nil {
+		if a.slack, err = bot.NewWorkspace(a.workspaceOptions()); err != nil {
 			return usageError{err}
 		}
 	}
 	a.engine, err = commands.New(commands.Options{
 		Diagnoses: diagnose.All(), Fixes: fix.All(), StepKinds: fix.Kinds(),
 		Shell: a.nodes, Sniffer: sniffer{a.nodes}, Changer: a.nodes, Cloud: a.cloud, CloudChanger: a.cloud, Memory: a.store,
-		Allow: a.allow, NoEcho: !c.Diagnose.ARPCheck, FanOut: c.SSH.FanOut, Static: c.Diagnose.StaticBudget, Packet: c.Diagnose.Capture,
+		Policy: a.policy(), NoEcho: !c.Diagnose.ARPCheck, FanOut: c.SSH.FanOut, Static: c.Diagnose.StaticBudget, Packet: c.Diagnose.Capture,
 		Total: c.Diagnose.Total, Expires: c.Approvals.Expires, Log: a.log,
 	})
 	return err
 }
 
 func (a *app) close() {
+	if a.slack != nil {
+		a.slack.Close()
+	}
 	if a.nodes != nil {
 		_ = a.nodes.Close() // connections only; nothing is left to save
 	}
@@ -123,26 +128,6 @@ func (a *app) close() {
 			a.log.Error("store not closed", slog.Any("error", err))
 		}
 	}
-}
-
-// allow is the one policy behind both transports. What it does not know it
-// refuses.
-func (a *app) allow(ctx context.Context, who commands.Actor, p commands.Proposal) error {
-	if !a.config.Approvals.AskerMayApprove && who.Via == p.Asker.Via && who.ID == p.Asker.ID {
-		return &commands.Error{Code: commands.CodeDenied, Public: "Whoever asked may not approve here.", Hint: "Another approver has to."}
-	}
-	switch {
-	case who.Via == "terminal" && a.config.Approvals.Terminal.Allows(who.ID):
-		return nil
-	case who.Via == "terminal":
-		return &commands.Error{
-			Code: commands.CodeDenied, Public: fmt.Sprintf("%s may not approve in the terminal.", commands.Clean(who.ID, 60)),
-			Hint: "approvals.terminal in " + a.config.File + " says who may.",
-		}
-	case who.Via == "slack" && a.slack != nil:
-		return a.slack.Allow(ctx, who, p)
-	}
-	return &commands.Error{Code: commands.CodeDenied, Public: "Nobody may approve from there."}
 }
 
 // sniffer gives the SSH pool's captures the shape the engine asks for.

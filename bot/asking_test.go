@@ -171,7 +171,7 @@ func TestHostileNames(t *testing.T) {
 	}
 	for i, name := range names {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			f := newFixture(t, setup{approvers: &bot.Approvers{}})
+			f := newFixture(t, setup{rule: func(r *commands.Rule) { r.Groups = nil }})
 			a := blockedReply()
 			a.VM = name
 			a.Verdict.Summary, a.Verdict.Missing = "rule "+name+" drops", name

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
-
-	"whybot/commands"
 )
 
 const (
@@ -52,16 +50,11 @@ func New(o Options) (*Bot, error) {
 	client := newHTTPClient()
 	b := &Bot{o: o, log: o.Log, api: newAPI(o.BotToken, "", o.APIURL, client), limits: newThrottle(o.Now)}
 	b.last, b.hush = context.WithCancel(context.Background())
-	b.closers = append(b.closers, b.hush, client.CloseIdleConnections, o.Authorizer.Close)
+	b.closers = append(b.closers, b.hush, client.CloseIdleConnections)
 	b.out = newSender(b.api, o.APIURL, o.Log)
 	b.intake = newIntake(o.Deliveries, o.Workers, o.Log, b.busy)
 	b.hook = &webhook{b}
 	return b, nil
-}
-
-// Allow is the Authorizer's answer to whether who may decide on p.
-func (b *Bot) Allow(ctx context.Context, who commands.Actor, p commands.Proposal) error {
-	return b.o.Authorizer.Allow(ctx, who, p)
 }
 
 // Handler serves Slack's requests in mode HTTP. It refuses them for now until

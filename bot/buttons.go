@@ -150,6 +150,9 @@ func applyWords(p commands.Proposal) []string {
 	if len(p.Touches) > 0 {
 		words = append(words, sentence(commands.Clean(p.Touches[0], 60)))
 	}
+	if left := p.Approvals - len(p.Approved); left > 1 {
+		words = append(words, fmt.Sprintf("It is applied when %d more people agree, you included.", left))
+	}
 	undo := undoWord(p)
 	return append(words, strings.ToUpper(undo[:1])+undo[1:]+".")
 }

@@ -2,9 +2,7 @@ package bot
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/slack-go/slack"
 
@@ -22,7 +20,7 @@ func (b *Bot) click(ctx context.Context, c click) {
 		}
 		return
 	}
-	if why := b.misplaced(c, inc); why != "" {
+	if why := misplaced(c, inc); why != "" {
 		b.out.whisper(ctx, c.from, simple(why, inc.ID))
 		return
 	}
@@ -65,29 +63,14 @@ func (b *Bot) proposalOf(ctx context.Context, id string) (commands.Proposal, com
 
 // misplaced says why a button may not be used where it was pressed. Whoever
 // holds the bot's token can post a button anywhere; one that counts is on the
-// incident's root message or in its thread, in a channel for approvals.
-func (b *Bot) misplaced(c click, inc commands.Incident) string {
+// incident's root message or in its thread. In which channels fixes are decided
+// on is for the policy to say.
+func misplaced(c click, inc commands.Incident) string {
 	t := inc.Thread
-	switch {
-	case t.Root == "" || c.from.channel != t.Channel || c.ts != t.Root && (c.parent == "" || c.parent != threadOf(t)):
+	if t.Root == "" || c.from.channel != t.Channel || c.ts != t.Root && (c.parent == "" || c.parent != threadOf(t)) {
 		return "This button is not in the conversation of " + inc.ID + ", so it does nothing. Use the one there."
-	case c.action != actAgain && len(b.o.Channels) > 0 && !slices.Contains(b.o.Channels, t.Channel):
-		return "Fixes are not decided on in this channel. Use one of the channels that whybot's configuration names."
 	}
 	return ""
-}
-
-// whisperError shows an error to the person who clicked. The text of a refusal
-// is the Authorizer's own and mentions who may.
-func (b *Bot) whisperError(ctx context.Context, c click, err error) {
-	if _, ours := errors.AsType[*denial](err); ours {
-		public := b.public(err)
-		m := message{text: public}
-		m.add(section(":no_entry: " + public))
-		b.out.whisper(ctx, c.from, m)
-		return
-	}
-	b.out.whisper(ctx, c.from, simple(b.public(err)))
 }
 
 // changing is the Engine's way to apply or undo.
@@ -101,7 +84,7 @@ func (b *Bot) change(ctx context.Context, c click, p commands.Proposal, inc comm
 	})
 	outcome, err := func() (o commands.Outcome, err error) {
 		defer b.recovered(&err)
-		return do(ctx, p.ID, c.who, func(line commands.Progress) { progress.say(line.Text) })
+		return do(ctx, p.ID, c.decider(), func(line commands.Progress) { progress.say(line.Text) })
 	}()
 	progress.stop()
 	ctx, cancel := b.ending(ctx)
@@ -162,7 +145,7 @@ func (b *Bot) decline(ctx context.Context, c click, inc commands.Incident) {
 		if p.State != commands.Proposed {
 			continue
 		}
-		if _, err := b.o.Engine.Decline(ctx, p.ID, c.who, ""); err != nil {
+		if _, err := b.o.Engine.Decline(ctx, p.ID, c.decider(), ""); err != nil {
 			first = err
 			break
 		}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"whybot/bot"
 	"whybot/commands"
 	"whybot/internal/slackfake"
 )
@@ -265,10 +264,10 @@ func TestForeignButtons(t *testing.T) {
 }
 
 func TestChannelsForApproval(t *testing.T) {
-	f := newFixture(t, setup{tune: func(o *bot.Options) { o.Channels = []string{slackfake.ChannelPrivate} }})
+	f := newFixture(t, setup{rule: func(r *commands.Rule) { r.Channels = []string{slackfake.ChannelPrivate} }})
 	root := f.answered()
 	f.press(slackfake.UserApprover, root.TS, "apply-0")
-	f.shows("not decided on in this channel", "ephemeral to "+slackfake.UserApprover)
+	f.shows("not decided on in this channel", "in <#"+slackfake.ChannelPrivate+">", "ephemeral to "+slackfake.UserApprover)
 	f.wantCounts(1, 0, 0)
 }
 

@@ -70,7 +70,7 @@ func (b *Bot) reply(ctx context.Context, t commands.Thread, m message) {
 	if t.Root == "" {
 		return
 	}
-	if _, err := b.out.post(ctx, t.Channel, threadOf(t), m); err != nil {
+	if err := b.out.post(ctx, t.Channel, threadOf(t), m); err != nil {
 		b.log.Error("reply lost", slog.String("channel", t.Channel), slog.Any("error", err))
 	}
 }

@@ -18,8 +18,14 @@ type Fixer interface {
 	Decline(ctx context.Context, id string, who commands.Actor, reason string) (commands.Proposal, error)
 }
 
+// A GlassBreaker applies a fix on the word of one person, in an emergency.
+type GlassBreaker interface {
+	BreakGlass(ctx context.Context, id string, who commands.Actor, reason string, progress func(commands.Progress)) (commands.Outcome, error)
+}
+
 // An Engine does the work; *commands.Engine is one.
 type Engine interface {
 	Asker
 	Fixer
+	GlassBreaker
 }

@@ -18,7 +18,7 @@ var _ bot.Engine = (*commands.Engine)(nil)
 // what, and makes no changes to anything.
 type scripted struct {
 	memory *notebook
-	allow  func(context.Context, commands.Actor, commands.Proposal) error
+	policy commands.Policy
 	now    func() time.Time
 
 	// answer is what is found; a copy is completed for each question.
@@ -89,7 +89,7 @@ func (e *scripted) Ask(ctx context.Context, who commands.Actor, q commands.Quest
 	return a, nil
 }
 
-func (e *scripted) proposal(ctx context.Context, id string, who commands.Actor) (commands.Proposal, error) {
+func (e *scripted) proposal(ctx context.Context, id string, r commands.Petition) (commands.Proposal, error) {
 	ps, err := e.memory.ListProposals(ctx, commands.ProposalQuery{ID: id})
 	if err != nil {
 		return commands.Proposal{}, err
@@ -97,11 +97,21 @@ func (e *scripted) proposal(ctx context.Context, id string, who commands.Actor) 
 	if len(ps) == 0 {
 		return commands.Proposal{}, missing("fix", id)
 	}
-	if err := e.allow(ctx, who, ps[0]); err != nil {
+	r.Proposal = ps[0]
+	if _, err := e.policy.Allow(ctx, r); err != nil {
 		e.mu.Lock()
 		e.refused++
 		e.mu.Unlock()
+		if no, ok := errors.AsType[*commands.Refusal](err); ok && no.Expired {
+			p, moveErr := e.move(ctx, id, []commands.ProposalState{commands.Proposed}, nil, commands.Expired, "")
+			return p, errors.Join(err, moveErr)
+		}
 		return ps[0], err
+	}
+	if r.BreakGlass {
+		if err := e.policy.Alarm(ctx, r); err != nil {
+			return ps[0], &commands.Error{Code: commands.CodeOutside, Public: "The channel that has to know could not be told, so nothing was changed.", Err: err}
+		}
 	}
 	return ps[0], nil
 }
@@ -131,11 +141,28 @@ func (e *scripted) move(ctx context.Context, id string, from []commands.Proposal
 }
 
 func (e *scripted) Apply(ctx context.Context, id string, who commands.Actor, progress func(commands.Progress)) (commands.Outcome, error) {
-	p, err := e.proposal(ctx, id, who)
+	return e.apply(ctx, id, commands.Petition{Deed: commands.DeedApprove, Who: who}, progress)
+}
+
+func (e *scripted) BreakGlass(ctx context.Context, id string, who commands.Actor, reason string, progress func(commands.Progress)) (commands.Outcome, error) {
+	return e.apply(ctx, id, commands.Petition{Deed: commands.DeedApprove, Who: who, BreakGlass: true, Reason: reason}, progress)
+}
+
+func (e *scripted) apply(ctx context.Context, id string, r commands.Petition, progress func(commands.Progress)) (commands.Outcome, error) {
+	p, err := e.proposal(ctx, id, r)
 	if err != nil {
 		return commands.Outcome{Proposal: p}, err
 	}
-	p, err = e.move(ctx, id, []commands.ProposalState{commands.Proposed}, &who, commands.Applying, "")
+	if r.BreakGlass {
+		p, err = e.memory.ChangeProposal(ctx, id, func(p *commands.Proposal) ([]commands.Event, error) {
+			p.BreakGlass, p.Approvals = r.Reason, 1
+			return nil, nil
+		})
+		if err != nil {
+			return commands.Outcome{Proposal: p}, err
+		}
+	}
+	p, err = e.move(ctx, id, []commands.ProposalState{commands.Proposed}, &r.Who, commands.Applying, "")
 	if err == nil && p.State == commands.Expired {
 		err = &commands.Error{Code: commands.CodeGone, Public: "This fix has expired; the facts it rests on are too old.", Hint: "Ask the question again."}
 	}
@@ -165,7 +192,7 @@ func (e *scripted) Apply(ctx context.Context, id string, who commands.Actor, pro
 }
 
 func (e *scripted) Undo(ctx context.Context, id string, who commands.Actor, progress func(commands.Progress)) (commands.Outcome, error) {
-	p, err := e.proposal(ctx, id, who)
+	p, err := e.proposal(ctx, id, commands.Petition{Deed: commands.DeedUndo, Who: who})
 	if err != nil {
 		return commands.Outcome{Proposal: p}, err
 	}
@@ -181,7 +208,7 @@ func (e *scripted) Undo(ctx context.Context, id string, who commands.Actor, prog
 }
 
 func (e *scripted) Decline(ctx context.Context, id string, who commands.Actor, _ string) (commands.Proposal, error) {
-	if p, err := e.proposal(ctx, id, who); err != nil {
+	if p, err := e.proposal(ctx, id, commands.Petition{Deed: commands.DeedDecline, Who: who}); err != nil {
 		return p, err
 	}
 	return e.move(ctx, id, []commands.ProposalState{commands.Proposed}, nil, commands.Declined, "Declined.")

@@ -34,15 +34,13 @@ func (b *Bot) command(c slack.SlashCommand) *request {
 		from: place{channel: c.ChannelID, user: c.UserID, hook: c.ResponseURL},
 		text: c.Text,
 	}
-	work := b.question
 	switch c.Command {
 	case cmdTimeline:
-		work = b.timelineCommand
+		return a.request(c.TriggerID, b.timelineCommand)
 	case cmdWhy:
-	default:
-		work = b.unknownCommand
+		return b.typed(a, c.TriggerID)
 	}
-	return a.request(c.TriggerID, work)
+	return a.request(c.TriggerID, b.unknownCommand)
 }
 
 // request wraps work on a question; id is empty when Slack named none.
@@ -51,6 +49,17 @@ func (a asked) request(id string, work func(context.Context, asked)) *request {
 		a.key = ""
 	}
 	return &request{key: a.key, lane: askLane, from: a.from, work: func(ctx context.Context) { work(ctx, a) }}
+}
+
+// typed is the request for what somebody typed: a question or, in an emergency,
+// a decision, which goes the way of the clicks.
+func (b *Bot) typed(a asked, id string) *request {
+	if !wantsGlass(a.text) {
+		return a.request(id, b.question)
+	}
+	r := a.request(id, b.breakGlass)
+	r.lane = fixLane
+	return r
 }
 
 // event turns an event into a request; nil for the many that do not matter.
@@ -109,7 +118,7 @@ func (b *Bot) mention(m said) *request {
 	if a.parent == "" && !m.direct {
 		a.parent = m.ts // the answer to a mention stays with it
 	}
-	return a.request(m.ts, b.question)
+	return b.typed(a, m.ts)
 }
 
 // A click is a pressed button.
@@ -122,6 +131,13 @@ type click struct {
 	ts     string // the message it is on
 	parent string // the thread of that message
 	shown  slack.Message
+}
+
+// decider is the person who clicked, with the channel they did it in.
+func (c click) decider() commands.Actor {
+	who := c.who
+	who.Channel = c.from.channel
+	return who
 }
 
 // interaction turns a pressed button into a request; nil for anything else.

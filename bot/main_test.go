@@ -18,6 +18,7 @@ import (
 
 	"whybot/bot"
 	"whybot/commands"
+	"whybot/commands/policy"
 	"whybot/internal/slackfake"
 )
 
@@ -36,7 +37,8 @@ type fixture struct {
 	memory *notebook
 	engine *scripted
 	bot    *bot.Bot
-	auth   *bot.Authorizer
+	space  *bot.Workspace
+	rule   commands.Rule // in force
 	logs   *buffer
 	tune   func(*bot.Options)
 	path   string
@@ -64,8 +66,8 @@ func (b *buffer) String() string {
 type setup struct {
 	slack      func(*slackfake.Options)
 	tune       func(*bot.Options)
-	approvers  *bot.Approvers
-	violations []string // expected
+	rule       func(*commands.Rule) // changes the rule: one of GroupApprovers, anywhere
+	violations []string             // expected
 }
 
 func newFixture(t *testing.T, s setup) *fixture {
@@ -84,18 +86,20 @@ func newFixture(t *testing.T, s setup) *fixture {
 			}
 		}
 	})
-	approvers := bot.Approvers{Groups: []string{slackfake.GroupApprovers}}
-	if s.approvers != nil {
-		approvers = *s.approvers
+	f.rule = commands.Rule{Groups: []string{slackfake.GroupApprovers}, Needed: 1, AskerMay: true, Expires: 30 * time.Minute}
+	if s.rule != nil {
+		s.rule(&f.rule)
 	}
 	var err error
-	f.auth, err = bot.NewAuthorizer(bot.AuthorizerOptions{
-		BotToken: "xoxb-fake-bot", APIURL: f.URL(), Approvers: approvers, Now: f.clock.Now,
-	})
+	f.space, err = bot.NewWorkspace(bot.WorkspaceOptions{BotToken: "xoxb-fake-bot", APIURL: f.URL(), Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.engine = &scripted{allow: f.auth.Allow, now: f.clock.Now, answer: blockedReply(), proof: cured, end: commands.Verified}
+	t.Cleanup(f.space.Close)
+	keeper := policy.New(policy.Options{
+		Rule: func(string, commands.Class) commands.Rule { return f.rule }, Directory: f.space, Now: f.clock.Now,
+	})
+	f.engine = &scripted{policy: keeper, now: f.clock.Now, answer: blockedReply(), proof: cured, end: commands.Verified}
 	f.start()
 	return f
 }
@@ -107,7 +111,7 @@ func (f *fixture) start() {
 	f.engine.memory = f.memory
 	o := bot.Options{
 		Mode: bot.Socket, BotToken: "xoxb-fake-bot", AppToken: "xapp-fake-app", APIURL: f.URL(), Engine: f.engine,
-		Memory: f.memory, Deliveries: f.memory, Authorizer: f.auth, Now: f.clock.Now, Drain: 5 * time.Second,
+		Memory: f.memory, Deliveries: f.memory, Now: f.clock.Now, Drain: 5 * time.Second,
 		Log: slog.New(slog.NewTextHandler(f.logs, nil)),
 	}
 	if f.tune != nil {

@@ -25,7 +25,7 @@ const (
 const slackAPI = "https://slack.com/api/"
 
 // Options configures a Bot. Mode, BotToken, the mode's own secret, Engine,
-// Memory, Deliveries and Authorizer must be set.
+// Memory and Deliveries must be set.
 type Options struct {
 	Mode     Mode
 	BotToken string
@@ -39,9 +39,6 @@ type Options struct {
 	// APIURL is the Web API's address; default Slack's own. Plain http is for
 	// loopback only.
 	APIURL string
-	// Channels are the ids of the channels in which fixes may be decided on;
-	// empty means every channel the bot is in.
-	Channels []string
 	// Kinds are the kinds of question that get a root message at once; the
 	// Engine refuses or answers the others before anything is posted. Default:
 	// commands.KindDHCP.
@@ -50,8 +47,6 @@ type Options struct {
 	Engine     Engine
 	Memory     commands.Memory
 	Deliveries commands.Deliveries
-	// Authorizer says who may decide on fixes; give its Allow to the Engine.
-	Authorizer *Authorizer
 
 	Workers int           // questions worked on at once, and as many clicks; default 8
 	Drain   time.Duration // how long Run waits for fixes that are being applied; default 30 s
@@ -104,7 +99,6 @@ func (o Options) check() error {
 	need(o.Engine != nil, "Engine is nil")
 	need(o.Memory != nil, "Memory is nil")
 	need(o.Deliveries != nil, "Deliveries is nil")
-	need(o.Authorizer != nil, "Authorizer is nil: build one with NewAuthorizer and give its Allow to the Engine")
 	if err := checkURL(o.APIURL, "https", "http"); err != nil {
 		errs = append(errs, fmt.Errorf("bot: APIURL: %w", err))
 	}

@@ -153,6 +153,9 @@ func (r *rich) outcome(q commands.Proposal, working string, limit int) *rich {
 	if who, ok := approver(q); ok && q.State != commands.Undone && q.State != commands.Undoing {
 		r.text(" by ").person(who)
 	}
+	if q.BreakGlass != "" {
+		r.text(" alone (break-glass: ").prose(q.BreakGlass, 120).text(")")
+	}
 	r.text(": ").prose(sentence(q.Title), maxLabel+15)
 	switch q.State {
 	case commands.Applying, commands.Undoing:

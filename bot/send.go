@@ -131,15 +131,14 @@ func (s *sender) withPlan(ctx context.Context, m message, send func(message) err
 }
 
 // post posts m into a channel or, with thread, into a thread.
-func (s *sender) post(ctx context.Context, channel, thread string, m message) (ts string, err error) {
+func (s *sender) post(ctx context.Context, channel, thread string, m message) error {
 	if err := s.slot(ctx, channel, false); err != nil {
-		return "", err
+		return err
 	}
-	err = s.withPlan(ctx, m, func(m message) error {
-		ts, err = s.postOnce(ctx, channel, thread, m)
+	return s.withPlan(ctx, m, func(m message) error {
+		_, err := s.postOnce(ctx, channel, thread, m)
 		return err
 	})
-	return ts, err
 }
 
 func (s *sender) postOnce(ctx context.Context, channel, thread string, m message, more ...slack.MsgOption) (string, error) {

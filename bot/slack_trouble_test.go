@@ -136,16 +136,12 @@ func TestNoReconnectStorm(t *testing.T) {
 func TestBadTokenEndsRun(t *testing.T) {
 	s := slackfake.New(slackfake.Options{})
 	t.Cleanup(s.Close)
-	auth, err := bot.NewAuthorizer(bot.AuthorizerOptions{BotToken: "xoxb-wrong", APIURL: s.URL()})
-	if err != nil {
-		t.Fatal(err)
-	}
 	memory := openNotebook(t, t.TempDir()+"/whybot.db", time.Now)
 	for _, c := range []struct{ bot, app, want string }{
 		{"xoxb-wrong", "xapp-fake-app", "slack refuses the bot token"}, {"xoxb-fake-bot", "xapp-wrong", "check the app token"},
 	} {
 		b, err := bot.New(bot.Options{
-			Mode: bot.Socket, BotToken: c.bot, AppToken: c.app, APIURL: s.URL(), Engine: &scripted{}, Memory: memory, Deliveries: memory, Authorizer: auth,
+			Mode: bot.Socket, BotToken: c.bot, AppToken: c.app, APIURL: s.URL(), Engine: &scripted{}, Memory: memory, Deliveries: memory,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -36,15 +36,35 @@ func (e *Engine) Proposal(ctx context.Context, id string) (Proposal, error) {
 // proves it by asking the incident's question again. An *Error with CodeGone
 // says that someone was there before, CodeChanged that the world has moved.
 func (e *Engine) Apply(ctx context.Context, id string, who Actor, progress func(Progress)) (Outcome, error) {
+	return e.apply(ctx, id, Petition{Deed: DeedApprove, Who: who}, progress)
+}
+
+// BreakGlass applies a proposal on the word of one person whom the policy
+// names for emergencies. Their reason is on record, and told to those who have
+// to know, before anything changes; when it cannot be told, nothing does.
+func (e *Engine) BreakGlass(ctx context.Context, id string, who Actor, reason string, progress func(Progress)) (Outcome, error) {
+	return e.apply(ctx, id, Petition{Deed: DeedApprove, Who: who, BreakGlass: true, Reason: Clean(reason, maxReason)}, progress)
+}
+
+// maxReason is how many characters of a reason are kept.
+const maxReason = 500
+
+func (e *Engine) apply(ctx context.Context, id string, r Petition, progress func(Progress)) (Outcome, error) {
 	p, err := e.Proposal(ctx, id)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := e.o.Allow(ctx, who, p); err != nil {
-		e.note(ctx, p.Incident, EventNote, "refused: "+who.String()+" may not apply "+p.Title, map[string]string{"proposal": id})
-		return Outcome{Proposal: p}, err
+	r.Proposal = p
+	permit, err := e.o.Policy.Allow(ctx, r)
+	if err != nil {
+		return e.refuse(ctx, r, err)
 	}
-	claimed, err := e.claim(ctx, id, who)
+	if r.BreakGlass {
+		if err := e.alarm(ctx, r); err != nil {
+			return Outcome{Proposal: p}, err
+		}
+	}
+	claimed, err := e.claim(ctx, r, permit)
 	if err != nil {
 		return Outcome{Proposal: p}, err
 	}
@@ -53,7 +73,8 @@ func (e *Engine) Apply(ctx context.Context, id string, who Actor, progress func(
 	}
 	tell := e.teller(p.Incident, progress)
 	tell("checking that nothing has changed")
-	if err := e.recheck(ctx, who, p); err != nil {
+	r.Deed, r.Proposal = DeedExecute, p
+	if err := e.recheck(ctx, r); err != nil {
 		p = e.settle(ctx, p, Refused, EventFailed, "Not applied. "+Public(err))
 		return Outcome{Proposal: p}, err
 	}
@@ -65,12 +86,63 @@ func (e *Engine) Apply(ctx context.Context, id string, who Actor, progress func(
 	return e.prove(ctx, p, progress), nil
 }
 
+// refuse records a refusal. One that says that it is too late ends the
+// proposal, whose buttons then go.
+func (e *Engine) refuse(ctx context.Context, r Petition, err error) (Outcome, error) {
+	p := r.Proposal
+	if why, ok := errors.AsType[*Refusal](err); !ok || !why.Expired || p.State != Proposed {
+		e.note(ctx, p.Incident, EventNote, "refused: "+r.Who.String()+" may not apply "+p.Title, map[string]string{"proposal": p.ID})
+		return Outcome{Proposal: p}, err
+	}
+	stored, storeErr := e.o.Memory.ChangeProposal(ctx, p.ID, func(p *Proposal) ([]Event, error) {
+		if p.State != Proposed {
+			return nil, gone(*p)
+		}
+		return e.expire(p), nil
+	})
+	if storeErr != nil {
+		return Outcome{Proposal: p}, storeErr
+	}
+	return Outcome{Proposal: stored}, err
+}
+
+// expire ends a proposal that nobody applied in time.
+func (e *Engine) expire(p *Proposal) []Event {
+	p.State, p.Outcome = Expired, "Expired before anyone applied it."
+	return []Event{{
+		Incident: p.Incident, Kind: EventExpired, At: e.o.Now(), Text: p.Title, Refs: map[string]string{"proposal": p.ID, "plan": p.Hash},
+	}}
+}
+
+// alarm records that somebody breaks the glass and tells those who have to
+// know. It does so before the proposal is claimed, so that an alarm that cannot
+// be given leaves the proposal to others.
+func (e *Engine) alarm(ctx context.Context, r Petition) error {
+	p := r.Proposal
+	if p.State != Proposed {
+		return gone(p)
+	}
+	refs := map[string]string{"proposal": p.ID, "plan": p.Hash}
+	if err := e.o.Memory.Append(ctx, Event{
+		Incident: p.Incident, Kind: EventGlass, At: e.o.Now(), Actor: r.Who, Text: p.Title + ": " + r.Reason, Refs: refs,
+	}); err != nil {
+		return err
+	}
+	if err := e.o.Policy.Alarm(ctx, r); err != nil {
+		e.note(ctx, p.Incident, EventNote, "not applied: nobody could be told that the glass is broken", refs)
+		return &Error{
+			Code: CodeOutside, Public: "The channel that has to know could not be told, so nothing was changed.",
+			Hint: "Try again, or have it approved in the usual way.", Err: err,
+		}
+	}
+	return nil
+}
+
 // claim records the approval and, when it completes the number, moves the
 // proposal to applying, in one transaction.
-func (e *Engine) claim(ctx context.Context, id string, who Actor) (Proposal, error) {
+func (e *Engine) claim(ctx context.Context, r Petition, permit Permit) (Proposal, error) {
 	expired := false
-	p, err := e.o.Memory.ChangeProposal(ctx, id, func(p *Proposal) ([]Event, error) {
-		refs := map[string]string{"proposal": p.ID, "plan": p.Hash}
+	p, err := e.o.Memory.ChangeProposal(ctx, r.Proposal.ID, func(p *Proposal) ([]Event, error) {
 		now := e.o.Now()
 		switch {
 		case p.State != Proposed:
@@ -79,26 +151,42 @@ func (e *Engine) claim(ctx context.Context, id string, who Actor) (Proposal, err
 			return nil, errOtherPlan
 		case now.After(p.Expires):
 			expired = true
-			p.State, p.Outcome = Expired, "Expired before anyone applied it."
-			return []Event{{Incident: p.Incident, Kind: EventExpired, At: now, Text: p.Title, Refs: refs}}, nil
-		case slices.ContainsFunc(p.Approved, func(a Actor) bool { return a.Via == who.Via && a.ID == who.ID }):
-			return nil, &Error{Code: CodeGone, Public: fmt.Sprintf("You have approved this already; %d of %d people have.", len(p.Approved), p.Approvals)}
+			return e.expire(p), nil
 		}
-		p.Approved = append(p.Approved, who)
-		events := []Event{{
-			Incident: p.Incident, Kind: EventApproved, At: now, Actor: who,
-			Text: fmt.Sprintf("%s (%d of %d)", p.Title, len(p.Approved), p.Approvals), Refs: refs,
-		}}
-		if len(p.Approved) < p.Approvals {
-			return events, nil
-		}
-		p.State, p.Begun = Applying, now
-		return append(events, Event{Incident: p.Incident, Kind: EventApplying, At: now, Actor: who, Text: p.Title, Refs: refs}), nil
+		p.Approvals = max(p.Approvals, permit.Needed, 1)
+		return e.agree(p, r, permit, now)
 	})
 	if expired && err == nil {
 		err = &Error{Code: CodeGone, Public: "This fix has expired; the facts it rests on are too old.", Hint: "Ask the question again."}
 	}
 	return p, err
+}
+
+// agree adds one person's approval to p. Whoever breaks the glass needs no
+// other, and may have agreed in the usual way before.
+func (e *Engine) agree(p *Proposal, r Petition, permit Permit, now time.Time) ([]Event, error) {
+	same := permit.Same
+	if same == nil {
+		same = func(a Actor) bool { return a.Via == r.Who.Via && a.ID == r.Who.ID }
+	}
+	refs := map[string]string{"proposal": p.ID, "plan": p.Hash}
+	again := slices.ContainsFunc(p.Approved, same)
+	if again && !r.BreakGlass {
+		return nil, &Error{Code: CodeGone, Public: fmt.Sprintf("You have approved this already; %d of %d people have.", len(p.Approved), p.Approvals)}
+	}
+	// The last of the list is who had it applied.
+	p.Approved = append(slices.DeleteFunc(p.Approved, same), r.Who)
+	text := fmt.Sprintf("%s (%d of %d)", p.Title, len(p.Approved), p.Approvals)
+	if r.BreakGlass {
+		p.BreakGlass = r.Reason
+		text = p.Title + " (alone, break-glass: " + r.Reason + ")"
+	}
+	events := []Event{{Incident: p.Incident, Kind: EventApproved, At: now, Actor: r.Who, Text: text, Refs: refs}}
+	if len(p.Approved) < p.Approvals && !r.BreakGlass {
+		return events, nil
+	}
+	p.State, p.Begun = Applying, now
+	return append(events, Event{Incident: p.Incident, Kind: EventApplying, At: now, Actor: r.Who, Text: p.Title, Refs: refs}), nil
 }
 
 // errOtherPlan refuses a stored plan that is not what its hash says.
@@ -121,13 +209,13 @@ func gone(p Proposal) error {
 	return &Error{Code: CodeGone, Public: fmt.Sprintf("This fix %s.", text), Hint: p.Outcome}
 }
 
-// recheck asks once more whether who may, and whether every step can still be
-// made.
-func (e *Engine) recheck(ctx context.Context, who Actor, p Proposal) error {
-	if err := e.o.Allow(ctx, who, p); err != nil {
+// recheck asks once more whether all who agreed may, and whether every step can
+// still be made.
+func (e *Engine) recheck(ctx context.Context, r Petition) error {
+	if _, err := e.o.Policy.Allow(ctx, r); err != nil {
 		return err
 	}
-	return e.require(ctx, p.Steps, StepPending)
+	return e.require(ctx, r.Proposal.Steps, StepPending)
 }
 
 // require reads the state of every step and returns an *Error with

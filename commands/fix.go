@@ -155,6 +155,10 @@ type Proposal struct {
 	Outcome string `json:"outcome,omitempty"`
 	// Approved are the people who agreed so far, each once.
 	Approved []Actor `json:"approved,omitempty"`
+	// Rule is the rule that it was made under; nil in what an older whybot made.
+	Rule *Rule `json:"rule,omitempty"`
+	// BreakGlass is why one person approved it alone; empty when nobody did.
+	BreakGlass string `json:"break_glass,omitempty"`
 }
 
 // A ProposalQuery selects proposals; zero fields select everything.

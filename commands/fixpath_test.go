@@ -347,14 +347,14 @@ func (b *bench) newEngine(fixes ...*commands.Fix) *commands.Engine {
 		},
 		Fixes: allFixes, StepKinds: []*commands.StepKind{cell, kick},
 		Shell: b.world, Sniffer: b.world, Changer: b.world, Cloud: b.world, CloudChanger: b.world, Memory: b.memory,
-		Allow: func(_ context.Context, who commands.Actor, p commands.Proposal) error {
+		Policy: commands.PolicyFunc(func(_ context.Context, r commands.Petition) error {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			if b.allow == nil {
 				return nil
 			}
-			return b.allow(who, p)
-		},
+			return b.allow(r.Who, r.Proposal)
+		}),
 		Settle: 50 * time.Millisecond, Packet: time.Second, Now: b.now,
 	})
 	if err != nil {

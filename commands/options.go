@@ -54,10 +54,9 @@ type Options struct {
 	CloudChanger CloudChanger
 	Memory       Memory
 
-	// Allow decides whether a person may apply, undo or decline a proposal: nil
-	// allows, an *Error with CodeDenied refuses and says who may. It is asked
-	// at the click and again right before the change.
-	Allow func(ctx context.Context, who Actor, p Proposal) error
+	// Policy decides who may apply, undo or decline a proposal. It is asked at
+	// the click and again right before the change.
+	Policy Policy
 
 	// NoEcho leaves out asking the guest's address from the DHCP namespace.
 	NoEcho bool
@@ -82,7 +81,7 @@ type Engine struct {
 // New validates the catalogue and returns an Engine. It touches neither disk
 // nor network.
 func New(o Options) (*Engine, error) {
-	if o.Shell == nil || o.Sniffer == nil || o.Changer == nil || o.Cloud == nil || o.CloudChanger == nil || o.Memory == nil || o.Allow == nil {
+	if o.Shell == nil || o.Sniffer == nil || o.Changer == nil || o.Cloud == nil || o.CloudChanger == nil || o.Memory == nil || o.Policy == nil {
 		return nil, errors.New("an engine needs a shell, a sniffer, a changer, a cloud, a memory and a policy")
 	}
 	if err := Validate(o.Diagnoses); err != nil {

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -44,12 +45,13 @@ func (e *Engine) plan(inc Incident, pass *Pass, f Finding, s Suggestion) (Propos
 	if err != nil {
 		return Proposal{}, err
 	}
+	rule := e.o.Policy.Rule(s.Fix.Name, s.Fix.Class)
 	p := Proposal{
 		ID: newProposalID(), Incident: inc.ID, Asker: inc.Asker, Fix: s.Fix.Name, Class: s.Fix.Class, Title: s.Fix.Title(s),
 		Cause: f.Cause, Edge: f.Edge.JSON(), Persistent: s.Fix.Persistent, Steps: steps, Hash: PlanHash(steps),
-		Approvals: 1, Created: e.o.Now(), State: Proposed, Held: pass.guestHolds(),
+		Approvals: max(1, rule.Needed), Rule: &rule, Created: e.o.Now(), State: Proposed, Held: pass.guestHolds(),
 	}
-	p.Expires = p.Created.Add(e.o.Expires)
+	p.Expires = p.Created.Add(cmp.Or(rule.Expires, e.o.Expires))
 	if s.Fix.Touches != nil {
 		p.Touches = s.Fix.Touches(pass, s)
 	}

@@ -33,6 +33,8 @@ type Actor struct {
 	ID   string `json:"id"`             // stable: Slack user id, or the name given in the terminal
 	Team string `json:"team,omitempty"` // Slack team id
 	Name string `json:"name,omitempty"` // for display only, never for decisions
+	// Channel is the Slack channel in which they decided on a fix.
+	Channel string `json:"channel,omitempty"`
 }
 
 // String returns the actor for a timeline line.

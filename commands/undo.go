@@ -15,7 +15,7 @@ func (e *Engine) Undo(ctx context.Context, id string, who Actor, progress func(P
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := e.o.Allow(ctx, who, p); err != nil {
+	if _, err := e.o.Policy.Allow(ctx, Petition{Deed: DeedUndo, Who: who, Proposal: p}); err != nil {
 		e.note(ctx, p.Incident, EventNote, "refused: "+who.String()+" may not undo "+p.Title, map[string]string{"proposal": id})
 		return Outcome{Proposal: p}, err
 	}
@@ -40,7 +40,7 @@ func (e *Engine) Undo(ctx context.Context, id string, who Actor, progress func(P
 		return Outcome{Proposal: before}, err
 	}
 	e.teller(p.Incident, progress)("undoing: %s", p.Title)
-	err = e.o.Allow(ctx, who, p)
+	_, err = e.o.Policy.Allow(ctx, Petition{Deed: DeedUndo, Who: who, Proposal: p})
 	if err == nil {
 		err = e.require(ctx, p.Steps, StepDone)
 	}
@@ -88,7 +88,7 @@ func (e *Engine) Decline(ctx context.Context, id string, who Actor, reason strin
 	if err != nil {
 		return Proposal{}, err
 	}
-	if err := e.o.Allow(ctx, who, p); err != nil {
+	if _, err := e.o.Policy.Allow(ctx, Petition{Deed: DeedDecline, Who: who, Proposal: p}); err != nil {
 		return p, err
 	}
 	return e.o.Memory.ChangeProposal(ctx, id, func(p *Proposal) ([]Event, error) {

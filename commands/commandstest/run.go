@@ -51,7 +51,7 @@ func (f *Fixture) Ask(ctx context.Context, ds []*commands.Diagnosis, memory comm
 	e, err := commands.New(commands.Options{
 		Diagnoses: ds, Fixes: fix.All(), StepKinds: fix.Kinds(),
 		Shell: w, Sniffer: w, Changer: w, Cloud: f.cloud, CloudChanger: w, Memory: memory,
-		Allow:  func(context.Context, commands.Actor, commands.Proposal) error { return nil },
+		Policy: commands.PolicyFunc(func(context.Context, commands.Petition) error { return nil }),
 		NoEcho: f.has("no-echo"),
 	})
 	if err != nil {

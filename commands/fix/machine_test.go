@@ -288,7 +288,7 @@ func newEngine(t *testing.T, m *machine, c *cloud, probes []runners.Probe, look 
 			Run:    func(_ context.Context, p *commands.Pass) error { look(p); return nil },
 		}},
 		Fixes: fix.All(), StepKinds: fix.Kinds(), Shell: m, Sniffer: deaf{}, Changer: m, Cloud: c, CloudChanger: c, Memory: memory,
-		Allow:  func(context.Context, commands.Actor, commands.Proposal) error { return nil },
+		Policy: commands.PolicyFunc(func(context.Context, commands.Petition) error { return nil }),
 		Packet: 200 * time.Millisecond, Settle: 200 * time.Millisecond,
 	})
 	if err != nil {

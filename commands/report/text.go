@@ -133,6 +133,9 @@ func (s Style) fix(w io.Writer, p commands.Proposal, n int) {
 	for _, t := range p.Touches {
 		s.paragraph(w, "  - ", t)
 	}
+	if p.Approvals > 1 {
+		s.paragraph(w, "  ", fmt.Sprintf("Needs %d people; %d agreed.", p.Approvals, len(p.Approved)))
+	}
 	if p.State == commands.Proposed {
 		fmt.Fprintf(w, "  %s whybot fix apply %s   %s\n", s.paint(dim, "apply:"), p.ID, s.paint(dim, "(until "+p.Expires.UTC().Format("15:04 MST")+")"))
 		return

@@ -70,7 +70,7 @@ func production(cloud *Cloud, memory commands.Memory) commands.Options {
 	return commands.Options{
 		Diagnoses: diagnose.All(), Fixes: fix.All(), StepKinds: fix.Kinds(),
 		Shell: cloud, Sniffer: cloud, Changer: cloud, Cloud: cloud, CloudChanger: cloud, Memory: memory,
-		Allow: func(context.Context, commands.Actor, commands.Proposal) error { return nil },
+		Policy: commands.PolicyFunc(func(context.Context, commands.Petition) error { return nil }),
 	}
 }
 

@@ -10,24 +10,31 @@ import (
 
 	"whybot/bot"
 	"whybot/commands"
+	"whybot/commands/policy"
 	"whybot/internal/slackfake"
 )
 
-// asker is the incident that every proposal of these tests belongs to.
-func authorizer(t *testing.T, clock *slackfake.ManualClock, s *slackfake.Server, change func(*bot.AuthorizerOptions)) *bot.Authorizer {
+// allow lets the real policy decide on what the workspace says.
+func allow(t *testing.T, clock *slackfake.ManualClock, s *slackfake.Server, rule commands.Rule) func(commands.Deed, commands.Actor) error {
 	t.Helper()
-	o := bot.AuthorizerOptions{
-		BotToken: "xoxb-fake-bot", APIURL: s.URL(), Now: clock.Now,
-		Approvers: bot.Approvers{Groups: []string{slackfake.GroupApprovers}},
-	}
-	change(&o)
-	a, err := bot.NewAuthorizer(o)
+	w, err := bot.NewWorkspace(bot.WorkspaceOptions{BotToken: "xoxb-fake-bot", APIURL: s.URL(), Now: clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(a.Close)
-	return a
+	t.Cleanup(w.Close)
+	rule.Needed, rule.AskerMay = 1, true
+	k := policy.New(policy.Options{Rule: func(string, commands.Class) commands.Rule { return rule }, Directory: w, Now: clock.Now})
+	return func(deed commands.Deed, who commands.Actor) error {
+		p := commands.Proposal{Incident: "inc-1", Class: commands.F1, State: commands.Proposed, Created: clock.Now(), Expires: clock.Now().Add(time.Minute)}
+		if deed == commands.DeedExecute {
+			p.State, p.Approved = commands.Applying, []commands.Actor{who}
+		}
+		_, err := k.Allow(t.Context(), commands.Petition{Deed: deed, Who: who, Proposal: p})
+		return err
+	}
 }
+
+var approversOnly = commands.Rule{Groups: []string{slackfake.GroupApprovers}}
 
 func workspace(t *testing.T, change func(*slackfake.Workspace)) (*slackfake.Server, *slackfake.ManualClock) {
 	t.Helper()
@@ -61,22 +68,21 @@ func TestWhoMayDecide(t *testing.T) {
 		w.Groups = append(w.Groups, slackfake.Group{ID: "S0ALL", Handle: "all", Members: everybody})
 	})
 	lists := map[string]struct {
-		list bot.Approvers
+		list commands.Rule
 		may  []string
 	}{
-		"nobody":         {bot.Approvers{}, nil},
-		"a person":       {bot.Approvers{Users: []string{slackfake.UserOperator}}, []string{slackfake.UserOperator}},
-		"a group":        {bot.Approvers{Groups: []string{slackfake.GroupApprovers}}, []string{slackfake.UserApprover, slackfake.UserApprover2}},
-		"a group gone":   {bot.Approvers{Groups: []string{slackfake.GroupSwitchedOff}}, nil},
-		"gone, and real": {bot.Approvers{Groups: []string{slackfake.GroupSwitchedOff, slackfake.GroupApprovers}}, []string{slackfake.UserApprover, slackfake.UserApprover2}},
-		"all by name":    {bot.Approvers{Users: everybody}, sound},
-		"all by group":   {bot.Approvers{Groups: []string{"S0ALL"}}, sound},
+		"nobody":         {commands.Rule{}, nil},
+		"a person":       {commands.Rule{Users: []string{slackfake.UserOperator}}, []string{slackfake.UserOperator}},
+		"a group":        {commands.Rule{Groups: []string{slackfake.GroupApprovers}}, []string{slackfake.UserApprover, slackfake.UserApprover2}},
+		"a group gone":   {commands.Rule{Groups: []string{slackfake.GroupSwitchedOff}}, nil},
+		"gone, and real": {commands.Rule{Groups: []string{slackfake.GroupSwitchedOff, slackfake.GroupApprovers}}, []string{slackfake.UserApprover, slackfake.UserApprover2}},
+		"all by name":    {commands.Rule{Users: everybody}, sound},
+		"all by group":   {commands.Rule{Groups: []string{"S0ALL"}}, sound},
 	}
 	cases := 0
 	for name, l := range lists {
 		for _, id := range everybody {
-			a := authorizer(t, clock, s, func(o *bot.AuthorizerOptions) { o.Approvers = l.list })
-			err := a.Allow(t.Context(), person(id), commands.Proposal{Incident: "inc-1"})
+			err := allow(t, clock, s, l.list)(commands.DeedApprove, person(id))
 			what := fmt.Sprintf("%s, list %s", id, name)
 			cases++
 			if slices.Contains(l.may, id) != (err == nil) {
@@ -94,7 +100,7 @@ func TestWhoMayDecide(t *testing.T) {
 
 func TestWhoIsNotFromHere(t *testing.T) {
 	s, clock := workspace(t, nil)
-	a := authorizer(t, clock, s, func(*bot.AuthorizerOptions) {})
+	may := allow(t, clock, s, approversOnly)
 	for name, who := range map[string]commands.Actor{
 		"terminal":     {Via: "terminal", ID: slackfake.UserApprover, Team: "T0HOME"},
 		"no transport": {ID: slackfake.UserApprover, Team: "T0HOME"},
@@ -104,26 +110,26 @@ func TestWhoIsNotFromHere(t *testing.T) {
 		"only a name":  {Via: "slack", ID: slackfake.UserOperator, Team: "T0HOME", Name: "approver"},
 		"strange id":   {Via: "slack", ID: "U0APPROVER\n", Team: "T0HOME"},
 	} {
-		wantDenied(t, name, a.Allow(t.Context(), who, commands.Proposal{}))
+		wantDenied(t, name, may(commands.DeedApprove, who))
 	}
-	err := a.Allow(t.Context(), person(slackfake.UserOperator), commands.Proposal{})
-	if !strings.Contains(commands.Public(err), "<!subteam^S0APPROVERS>") {
-		t.Errorf("the refusal does not say who may: %v", err)
+	no, ok := errors.AsType[*commands.Refusal](may(commands.DeedApprove, person(slackfake.UserOperator)))
+	if !ok || !slices.Equal(no.Rule.Groups, approversOnly.Groups) {
+		t.Errorf("the refusal does not say who may: %+v", no)
 	}
 }
 
 // TestGroupCache follows the ages of what is known of a group.
 func TestGroupCache(t *testing.T) {
 	s, clock := workspace(t, nil)
-	a := authorizer(t, clock, s, func(*bot.AuthorizerOptions) {})
-	ask := func(user string) error { return a.Allow(t.Context(), person(user), commands.Proposal{}) }
+	may := allow(t, clock, s, approversOnly)
+	ask := func(user string) error { return may(commands.DeedApprove, person(user)) }
 	lookups := func() int { return len(s.Calls("usergroups.users.list")) }
 	if err := ask(slackfake.UserApprover); err != nil {
 		t.Fatal(err)
 	}
-	clock.Advance(4 * time.Minute)
+	clock.Advance(50 * time.Second)
 	if err := ask(slackfake.UserApprover); err != nil || lookups() != 1 {
-		t.Fatalf("after 4 min: %v, %d lookups", err, lookups())
+		t.Fatalf("after 50 s: %v, %d lookups", err, lookups())
 	}
 	// Somebody new is found at once, because a no is asked again.
 	if err := s.SetGroup(slackfake.GroupApprovers, slackfake.UserOperator); err != nil {
@@ -142,16 +148,38 @@ func TestGroupCache(t *testing.T) {
 		t.Errorf("%d lookups for clicks without a pause", lookups()-n)
 	}
 	s.Inject(slackfake.Fault{Method: "usergroups.users.list", Status: 500, Times: -1})
-	clock.Advance(14 * time.Minute)
 	if err := ask(slackfake.UserOperator); err != nil {
-		t.Errorf("known 14 min ago, Slack down: %v", err)
+		t.Errorf("known a moment ago, Slack down: %v", err)
 	}
 	clock.Advance(2 * time.Minute)
-	wantDenied(t, "known 16 min ago, Slack down", ask(slackfake.UserOperator))
+	err := ask(slackfake.UserOperator)
+	wantDenied(t, "known 2 min ago, Slack down", err)
+	if !strings.Contains(commands.Public(err), "Slack could not be asked who is in the approvers' group") {
+		t.Errorf("the refusal does not say that the lookup failed: %v", err)
+	}
 	s.ClearFaults()
 	if err := ask(slackfake.UserOperator); err != nil {
 		t.Errorf("Slack is back: %v", err)
 	}
+}
+
+// Right before a change nothing is believed that was only remembered.
+func TestMembershipIsAskedAgainBeforeTheChange(t *testing.T) {
+	s, clock := workspace(t, nil)
+	may := allow(t, clock, s, approversOnly)
+	if err := may(commands.DeedApprove, person(slackfake.UserApprover)); err != nil {
+		t.Fatal(err)
+	}
+	if err := may(commands.DeedExecute, person(slackfake.UserApprover)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetGroup(slackfake.GroupApprovers, slackfake.UserOperator); err != nil {
+		t.Fatal(err)
+	}
+	if err := may(commands.DeedApprove, person(slackfake.UserApprover)); err != nil {
+		t.Fatalf("the click within the minute: %v", err)
+	}
+	wantDenied(t, "left the group since the click", may(commands.DeedExecute, person(slackfake.UserApprover)))
 }
 
 // TestFailsClosed has Slack, or the store, not answer.
@@ -159,33 +187,31 @@ func TestFailsClosed(t *testing.T) {
 	for _, method := range []string{"usergroups.users.list", "users.info", "auth.test"} {
 		for _, fault := range []slackfake.Fault{{Status: 500}, {RateLimit: time.Minute}, {Reset: true}, {Error: "missing_scope"}, {Error: "plan_upgrade_required"}} {
 			s, clock := workspace(t, nil)
-			a := authorizer(t, clock, s, func(*bot.AuthorizerOptions) {})
+			may := allow(t, clock, s, approversOnly)
 			fault.Method, fault.Times = method, -1
 			s.Inject(fault)
-			wantDenied(t, fmt.Sprintf("%+v", fault), a.Allow(t.Context(), person(slackfake.UserApprover), commands.Proposal{}))
+			wantDenied(t, fmt.Sprintf("%+v", fault), may(commands.DeedApprove, person(slackfake.UserApprover)))
 		}
 	}
 	s, clock := workspace(t, nil)
-	a := authorizer(t, clock, s, func(*bot.AuthorizerOptions) {})
+	may := allow(t, clock, s, approversOnly)
 	if err := s.Deactivate(slackfake.UserApprover2); err != nil {
 		t.Fatal(err)
 	}
-	wantDenied(t, "deactivated since", a.Allow(t.Context(), person(slackfake.UserApprover2), commands.Proposal{}))
+	wantDenied(t, "deactivated since", may(commands.DeedApprove, person(slackfake.UserApprover2)))
 }
 
 func TestOptions(t *testing.T) {
-	for name, o := range map[string]bot.AuthorizerOptions{
-		"no token":    {},
-		"plain http":  {BotToken: "x", APIURL: "http://slack.example/api/"},
-		"a handle":    {BotToken: "x", Approvers: bot.Approvers{Users: []string{"@alice"}}},
-		"group as id": {BotToken: "x", Approvers: bot.Approvers{Groups: []string{"U012"}}},
+	for name, o := range map[string]bot.WorkspaceOptions{
+		"no token":   {},
+		"plain http": {BotToken: "x", APIURL: "http://slack.example/api/"},
 	} {
-		if _, err := bot.NewAuthorizer(o); err == nil {
+		if _, err := bot.NewWorkspace(o); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
 	_, err := bot.New(bot.Options{APIURL: "ftp://x"})
-	for _, want := range []string{"Mode", "BotToken", "Engine", "Memory", "Deliveries", "Authorizer", "APIURL"} {
+	for _, want := range []string{"Mode", "BotToken", "Engine", "Memory", "Deliveries", "APIURL"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New of nothing does not speak of %s: %v", want, err)
 		}
