@@ -173,16 +173,16 @@ var usualPorts = []int{8472, 4789}
 func (w *watch) tunnelSpec(h Hop) (runners.CaptureSpec, error) {
 	port := w.x.pass.Port
 	ports := map[int]bool{}
-	for _, t := range w.x.pass.Path.Tunnels {
-		if t.VXLAN != nil && t.VXLAN.Port != 0 {
-			ports[t.VXLAN.Port] = true
+	for _, n := range w.x.pass.Path.Nodes() {
+		if x := w.x.pass.Path.Tunnels[n].VXLAN; x != nil && x.Port != 0 {
+			ports[x.Port] = true
+			continue
+		}
+		for _, usual := range usualPorts { // what this node sends to is not known
+			ports[usual] = true
 		}
 	}
-	list := slices.Sorted(maps.Keys(ports))
-	if len(list) == 0 {
-		list = usualPorts
-	}
-	filter, err := capture.TunnelFilter(port.Port.MAC, port.Network.SegmentationID.Or(0), list...)
+	filter, err := capture.TunnelFilter(port.Port.MAC, port.Network.SegmentationID.Or(0), slices.Sorted(maps.Keys(ports))...)
 	if err != nil {
 		return runners.CaptureSpec{}, &runners.Error{Kind: runners.Invalid, Runner: "openstack", Target: "port " + port.Port.ID, Op: "MAC address and segment", Err: err}
 	}

@@ -225,7 +225,7 @@ func TestCaptureBelowATunnel(t *testing.T) {
 		t.Errorf("spec %+v, %v; want %s", spec, err, want)
 	}
 	p.Path.Tunnels = map[string]Tunnel{"compute01": {NIC: "eth1"}}
-	if spec, err = w.spec(nic); err != nil || !strings.Contains(spec.Filter, "dst port 8472 or dst port 4789") {
+	if spec, err = w.spec(nic); err != nil || !strings.Contains(spec.Filter, "dst port 4789 or dst port 8472") {
 		t.Errorf("with no port known: %+v, %v", spec, err)
 	}
 	p.Port.Network.SegmentationID = runners.Known(0)
