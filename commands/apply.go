@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -239,6 +240,14 @@ func (e *Engine) stepState(ctx context.Context, s Step) (StepState, string, erro
 	if !ok {
 		return "", "", internalf(fmt.Errorf("no step kind %q", s.Kind), "reading a step")
 	}
+	if kind.Ref != nil {
+		o, err := e.o.CloudChanger.Object(ctx, kind.Ref(s))
+		if err != nil {
+			return "", "", err
+		}
+		state, seen := kind.Compare(s, o)
+		return state, seen, nil
+	}
 	results, err := e.o.Shell.Run(ctx, s.Node, kind.Read(s))
 	if err != nil {
 		return "", "", err
@@ -286,7 +295,7 @@ func (e *Engine) do(ctx context.Context, s Step, actions []Action) error {
 			batch = append(batch, a.Command)
 			continue
 		}
-		if err := e.call(ctx, *a.Call); err != nil {
+		if err := e.call(ctx, a); err != nil {
 			return asError(err)
 		}
 	}
@@ -319,28 +328,24 @@ func cancelled(ctx context.Context) error {
 	return &Error{Code: CodeOutside, Public: "It was cancelled before the change began.", Hint: "Nothing was changed.", Err: context.Cause(ctx)}
 }
 
-func (e *Engine) call(ctx context.Context, c CloudCall) error {
-	if ctx.Err() != nil {
-		return cancelled(ctx)
+// call makes one call of a cloud API.
+func (e *Engine) call(ctx context.Context, a Action) error {
+	if !a.Must {
+		if ctx.Err() != nil {
+			return cancelled(ctx)
+		}
+		return e.o.CloudChanger.Do(ctx, *a.Call)
 	}
-	if c.Op != "resync-dhcp-network" {
-		return internalf(fmt.Errorf("no cloud call %q", c.Op), "changing OpenStack")
-	}
-	agent, network := c.Args["agent"], c.Args["network"]
-	if err := e.o.CloudChanger.RemoveDHCPNetwork(ctx, agent, network); err != nil {
-		return err
-	}
-	// From here on the network must get back to its agent, whatever happens.
 	ctx = context.WithoutCancel(ctx)
 	var err error
 	for range 3 {
-		if err = e.o.CloudChanger.AddDHCPNetwork(ctx, agent, network); err == nil {
+		if err = e.o.CloudChanger.Do(ctx, *a.Call); err == nil {
 			return nil
 		}
 	}
 	return &Error{
-		Code: CodeOutside, Err: errors.Join(errHalfMade, err), Public: "The network was taken off its DHCP agent and could not be put back.",
-		Hint: "Run: openstack network agent add network --dhcp " + agent + " " + network,
+		Code: CodeOutside, Err: errors.Join(errHalfMade, err),
+		Public: "The first half of the change was made and the second was refused: " + publicWhy(err) + ".", Hint: "Run: " + a.Call.Show,
 	}
 }
 
@@ -417,7 +422,7 @@ func (e *Engine) afterFailure(ctx context.Context, p Proposal, cause error) Prop
 	case StepDone:
 		return e.settle(ctx, p, Applied, EventApplied, "Applied, though with an error: "+Public(cause))
 	default:
-		return e.settle(ctx, p, Undecided, EventFailed, "Failed half-way; look at "+p.Steps[0].Node+" by hand: "+Public(cause))
+		return e.settle(ctx, p, Undecided, EventFailed, "Failed half-way; look at "+cmp.Or(p.Steps[0].Node, "OpenStack")+" by hand: "+Public(cause))
 	}
 }
 
@@ -469,7 +474,7 @@ func (e *Engine) prove(ctx context.Context, p Proposal, progress func(Progress))
 	ctx, cancel := context.WithTimeoutCause(ctx, e.o.Total, fmt.Errorf("the proof's budget of %s is used up", e.o.Total))
 	defer cancel()
 	e.teller(p.Incident, progress)("applied; asking the question again")
-	proof, pass, err := e.examine(ctx, incs[0], AskOptions{Progress: progress})
+	proof, pass, err := e.askAgain(ctx, p, incs[0], progress)
 	if err != nil {
 		return Outcome{Proposal: e.settle(ctx, p, Applied, EventNote, "Applied; asking again failed: "+Public(err))}
 	}
@@ -524,6 +529,26 @@ func (e *Engine) supersede(ctx context.Context, q, p Proposal) {
 	})
 	if err != nil && CodeOf(err) != CodeGone {
 		e.o.Log.Error("older proposal not taken back", slog.String("proposal", q.ID), slog.Any("error", err))
+	}
+}
+
+// askAgain asks the question of inc. Where the change leaves a daemon something
+// to do, that it is not done yet is no answer: the question is asked until all
+// is well, or the time is up that a change may take to show.
+func (e *Engine) askAgain(ctx context.Context, p Proposal, inc Incident, progress func(Progress)) (Answer, *Pass, error) {
+	patience, cancel := context.WithTimeout(ctx, e.o.Settle)
+	defer cancel()
+	delayed := slices.ContainsFunc(p.Steps, func(s Step) bool { return e.kinds[s.Kind].Delayed })
+	for {
+		a, pass, err := e.examine(ctx, inc, AskOptions{Progress: progress})
+		if err != nil || !delayed || a.Verdict.State == Healthy {
+			return a, pass, err
+		}
+		select {
+		case <-patience.Done():
+			return a, pass, nil
+		case <-time.After(time.Second):
+		}
 	}
 }
 

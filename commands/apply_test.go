@@ -548,3 +548,77 @@ func TestApplyAfterRestart(t *testing.T) {
 		t.Errorf("came to %q, %v", out.Proposal.State, err)
 	}
 }
+
+// What OpenStack keeps is read, changed, proven and taken back through its API.
+func TestCloudChange(t *testing.T) {
+	b := newBench(t, inCloud)
+	p := b.ask()
+	if want := "openstack cell set forward fixed"; len(p.Commands) != 1 || p.Commands[0] != want || p.Undo[0] != "openstack cell set forward broken" {
+		t.Errorf("shown as %q, taken back by %q", p.Commands, p.Undo)
+	}
+	out, err := b.engine.Apply(t.Context(), p.ID, alice, nil)
+	if err != nil || out.Proposal.State != commands.Verified {
+		t.Fatalf("applying came to %q (%s), %v", out.Proposal.State, out.Proposal.Outcome, err)
+	}
+	out, err = b.engine.Undo(t.Context(), p.ID, alice, nil)
+	if err != nil || out.Proposal.State != commands.Undone || b.world.get("forward") != "broken" {
+		t.Errorf("undoing came to %q (%s), %v", out.Proposal.State, out.Proposal.Outcome, err)
+	}
+}
+
+// Hands off when it has changed since, cannot be read, or the API refuses.
+func TestCloudChangeRefused(t *testing.T) {
+	refuse := func(call string) func(string) error {
+		return func(made string) error {
+			if made != call {
+				return nil
+			}
+			return &runners.Error{Kind: runners.Hidden, Runner: "openstack", Target: "neutron", Op: "PUT cells/{id}"}
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*bench)
+		code   commands.Code
+		state  commands.ProposalState
+		says   string
+	}{
+		{"changed since", func(b *bench) { b.world.set("forward", "odd") }, commands.CodeChanged, commands.Refused, "forward is odd now"},
+		{"unreadable", func(b *bench) { b.world.cloudErr = refuse("read") }, commands.CodeOutside, commands.Refused, "hidden"},
+		{"refused", func(b *bench) { b.world.cloudErr = refuse("set") }, commands.CodeOutside, commands.Failed, "nothing is changed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, inCloud)
+			p := b.ask()
+			c.change(b)
+			out, err := b.engine.Apply(t.Context(), p.ID, alice, nil)
+			wantCode(t, err, c.code)
+			if out.Proposal.State != c.state || !strings.Contains(out.Proposal.Outcome, c.says) {
+				t.Errorf("came to %q: %s", out.Proposal.State, out.Proposal.Outcome)
+			}
+		})
+	}
+}
+
+// A daemon takes its time: the question is asked again until it has acted.
+func TestProofWaitsForADaemon(t *testing.T) {
+	b := newBench(t, inCloud)
+	p := b.ask()
+	reads := 0
+	b.world.beforeRead = func(_ string, probes []runners.Probe) error {
+		if !slices.ContainsFunc(probes, func(p runners.Probe) bool { return p.Name == "cell forward" }) {
+			return nil
+		}
+		if reads++; reads == 1 { // the first proof comes too early
+			b.world.set("forward", "broken")
+		} else {
+			b.world.set("forward", "fixed")
+		}
+		return nil
+	}
+	b.settle(10 * time.Second)
+	out, err := b.engine.Apply(t.Context(), p.ID, alice, nil)
+	if err != nil || out.Proposal.State != commands.Verified || reads < 3 {
+		t.Errorf("after %d looks: %q (%s), %v", reads, out.Proposal.State, out.Proposal.Outcome, err)
+	}
+}

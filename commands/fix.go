@@ -72,14 +72,14 @@ const (
 type Action struct {
 	Command runners.Probe
 	Call    *CloudCall
+	// Must marks a call without which the one before it would leave things
+	// worse than they were: it is made whatever happens meanwhile, and tried
+	// three times.
+	Must bool
 }
 
 // A CloudCall is a change through an OpenStack API.
-type CloudCall struct {
-	Op   string            // "resync-dhcp-network": remove it from the agent and add it again
-	Args map[string]string // "agent", "network"
-	Show string            // the same as openstack client commands
-}
+type CloudCall = runners.CloudCall
 
 // String returns the action as a person would type it.
 func (a Action) String() string {
@@ -90,13 +90,18 @@ func (a Action) String() string {
 }
 
 // A StepKind gives steps of one kind their meaning. All of it is computed
-// from the step alone; the Engine does the reading and the changing.
+// from the step alone; the Engine does the reading and the changing. A step's
+// place is on its node (Read and State) or in OpenStack (Ref and Compare).
 type StepKind struct {
 	Name string
 	// Read lists what must be read on the step's node to know its state.
 	Read func(Step) []runners.Probe
 	// State judges what was read. The string says what was seen, for a person.
 	State func(Step, []runners.Result) (StepState, string)
+	// Ref names what OpenStack keeps at the step's place.
+	Ref func(Step) runners.CloudRef
+	// Compare judges what OpenStack says of it, as State does.
+	Compare func(Step, runners.CloudObject) (StepState, string)
 	// Do makes the change, Undo takes it back exactly. Undo returns nil when
 	// there is nothing to take back.
 	Do, Undo func(Step) []Action
@@ -104,6 +109,9 @@ type StepKind struct {
 	// as the number the kernel gave to a rule, so that Undo can name it. It gets
 	// what Read listed; nil where Undo needs nothing.
 	Resolve func(Step, []runners.Result) (Step, error)
+	// Delayed says that its purpose takes a daemon some time after the change:
+	// the proof is asked for until it is there, or until that time has passed.
+	Delayed bool
 }
 
 // A ProposalState is where a proposal stands.

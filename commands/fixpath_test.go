@@ -1,6 +1,7 @@
 package commands_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,18 +162,29 @@ func (w *world) cloudCall(call string) error {
 	return nil
 }
 
-// RemoveDHCPNetwork takes the network off the agent.
-func (w *world) RemoveDHCPNetwork(context.Context, string, string) error {
-	return w.cloudCall("remove")
-}
-
-// AddDHCPNetwork puts it back, which mends the fault.
-func (w *world) AddDHCPNetwork(context.Context, string, string) error {
-	if err := w.cloudCall("add"); err != nil {
+// Do makes a call. The one that puts the network back mends the fault, and so
+// does the one that sets the cell.
+func (w *world) Do(_ context.Context, call runners.CloudCall) error {
+	if err := w.cloudCall(call.Op); err != nil {
 		return err
 	}
-	w.set("forward", "fixed")
+	switch call.Op {
+	case "add":
+		w.set("forward", "fixed")
+	case "set":
+		w.set(call.Args["cell"], call.Args["to"])
+	}
 	return nil
+}
+
+// Object reads a cell that OpenStack keeps.
+func (w *world) Object(_ context.Context, ref runners.CloudRef) (runners.CloudObject, error) {
+	if w.cloudErr != nil {
+		if err := w.cloudErr("read"); err != nil {
+			return nil, err
+		}
+	}
+	return runners.CloudObject{"word": w.get(ref.ID)}, nil
 }
 
 // FindServers knows one server.
@@ -239,11 +251,30 @@ func setCell(name, value string) []commands.Action {
 var kick = &commands.StepKind{
 	Name: "kick", Read: cell.Read, State: cell.State,
 	Do: func(commands.Step) []commands.Action {
-		return []commands.Action{{Call: &commands.CloudCall{
-			Op: "resync-dhcp-network", Args: map[string]string{"agent": "agent-1", "network": networkID}, Show: "openstack resync",
-		}}}
+		return []commands.Action{
+			{Call: &commands.CloudCall{Op: "remove", Show: "openstack network agent remove network --dhcp agent-1 " + networkID}},
+			{Call: &commands.CloudCall{Op: "add", Show: "openstack network agent add network --dhcp agent-1 " + networkID}, Must: true},
+		}
 	},
 	Undo: func(commands.Step) []commands.Action { return nil },
+}
+
+// aloft is the kind of step that sets a cell which OpenStack keeps. Args as of
+// cell.
+var aloft = &commands.StepKind{
+	Name: "aloft", Delayed: true,
+	Ref: func(s commands.Step) runners.CloudRef { return runners.CloudRef{Kind: "cell", ID: s.Args["cell"]} },
+	Compare: func(s commands.Step, o runners.CloudObject) (commands.StepState, string) {
+		return cell.State(s, []runners.Result{{Output: runners.Output{Stdout: o["word"]}}})
+	},
+	Do:   func(s commands.Step) []commands.Action { return setAloft(s.Args["cell"], s.Args["to"]) },
+	Undo: func(s commands.Step) []commands.Action { return setAloft(s.Args["cell"], s.Args["from"]) },
+}
+
+func setAloft(name, value string) []commands.Action {
+	return []commands.Action{{Call: &commands.CloudCall{
+		Op: "set", Args: map[string]string{"cell": name, "to": value}, Show: "openstack cell set " + name + " " + value,
+	}}}
 }
 
 func cellStep(name, from, to string) commands.Step {
@@ -267,6 +298,9 @@ var (
 	resync    = cellFix("resync", commands.F2, false, commands.Step{
 		Kind: "kick", Node: control, Args: map[string]string{"cell": "forward", "from": "broken", "to": "fixed"},
 	})
+	inCloud = cellFix("in-cloud", commands.F1, false, commands.Step{
+		Kind: "aloft", Args: map[string]string{"cell": "forward", "from": "broken", "to": "fixed"},
+	})
 	unplanned = &commands.Fix{
 		Name: "unplanned", Doc: "Cannot be planned.", Class: commands.F1,
 		Title: func(commands.Suggestion) string { return "Do the impossible" },
@@ -274,7 +308,7 @@ var (
 			return nil, &commands.Error{Code: commands.CodeInvalid, Public: "Two rules read alike."}
 		},
 	}
-	allFixes = []*commands.Fix{mend, mendTwice, mendOther, elsewhere, inFile, resync, unplanned}
+	allFixes = []*commands.Fix{mend, mendTwice, mendOther, elsewhere, inFile, resync, inCloud, unplanned}
 )
 
 // brokenCell is a diagnosis that proves that a cell is broken.
@@ -315,6 +349,9 @@ type bench struct {
 	engine *commands.Engine
 	path   string
 
+	fixes    []*commands.Fix
+	patience time.Duration // how long a change may take to show
+
 	mu    sync.Mutex
 	ahead time.Duration // how far the engine's clock is ahead
 	allow func(commands.Actor, commands.Proposal) error
@@ -338,14 +375,22 @@ func newBench(t *testing.T, fixes ...*commands.Fix) *bench {
 	return b
 }
 
+// settle makes the engine wait that long for a change to show.
+func (b *bench) settle(d time.Duration) {
+	b.t.Helper()
+	b.patience = d
+	b.engine = b.newEngine(b.fixes...)
+}
+
 func (b *bench) newEngine(fixes ...*commands.Fix) *commands.Engine {
 	b.t.Helper()
+	b.fixes = fixes
 	e, err := commands.New(commands.Options{
 		Diagnoses: []*commands.Diagnosis{
 			brokenCell("DHCP-90", "forward", guestEdge, fixes...),
 			brokenCell("DHCP-91", "other", laterEdge, mendOther),
 		},
-		Fixes: allFixes, StepKinds: []*commands.StepKind{cell, kick},
+		Fixes: allFixes, StepKinds: []*commands.StepKind{cell, kick, aloft},
 		Shell: b.world, Sniffer: b.world, Changer: b.world, Cloud: b.world, CloudChanger: b.world, Memory: b.memory,
 		Policy: commands.PolicyFunc(func(_ context.Context, r commands.Petition) error {
 			b.mu.Lock()
@@ -355,7 +400,7 @@ func (b *bench) newEngine(fixes ...*commands.Fix) *commands.Engine {
 			}
 			return b.allow(r.Who, r.Proposal)
 		}),
-		Settle: 50 * time.Millisecond, Packet: time.Second, Now: b.now,
+		Settle: cmp.Or(b.patience, 50*time.Millisecond), Packet: time.Second, Now: b.now,
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -34,10 +34,11 @@ type Cloud interface {
 	Attachments(ctx context.Context, s runners.Server) ([]runners.Attachment, error)
 }
 
-// CloudChanger makes changes through OpenStack. Both calls are idempotent.
+// CloudChanger makes changes through OpenStack, and reads what they are made
+// to. A call may be made again without harm.
 type CloudChanger interface {
-	RemoveDHCPNetwork(ctx context.Context, agentID, networkID string) error
-	AddDHCPNetwork(ctx context.Context, agentID, networkID string) error
+	Object(ctx context.Context, ref runners.CloudRef) (runners.CloudObject, error)
+	Do(ctx context.Context, call runners.CloudCall) error
 }
 
 // Options configures an Engine. Zero durations, FanOut, Now and Log have
@@ -100,7 +101,8 @@ func New(o Options) (*Engine, error) {
 func indexKinds(all []*StepKind) (map[string]*StepKind, error) {
 	kinds := make(map[string]*StepKind, len(all))
 	for _, k := range all {
-		if k.Name == "" || k.State == nil || k.Do == nil || k.Undo == nil || k.Read == nil {
+		onNode, inCloud := k.Read != nil && k.State != nil, k.Ref != nil && k.Compare != nil
+		if k.Name == "" || k.Do == nil || k.Undo == nil || onNode == inCloud {
 			return nil, fmt.Errorf("step kind %q is incomplete", k.Name)
 		}
 		if kinds[k.Name] != nil {

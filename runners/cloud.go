@@ -96,6 +96,8 @@ type Agent struct {
 	TunnelTypes []string
 	// L2Population says whether Neutron tells the agent where everything is.
 	L2Population Maybe[bool]
+	// Networks is how many networks a DHCP agent says that it serves.
+	Networks Maybe[int]
 }
 
 // An Attachment is one of a server's ports with everything Neutron says about
@@ -137,3 +139,37 @@ func (a Attachment) OwnSubnets() []Subnet {
 		return !slices.ContainsFunc(a.Port.FixedIPs, func(ip FixedIP) bool { return ip.SubnetID == s.ID })
 	})
 }
+
+// A CloudRef names something that an OpenStack API keeps.
+type CloudRef struct {
+	// Kind is "network", "subnet" or "port", or HostingAgents.
+	Kind string
+	ID   string
+}
+
+// HostingAgents is the kind of the set of DHCP agents that host a network; its
+// id is the network's.
+const HostingAgents = "dhcp-agents"
+
+// A CloudObject is what an API says of it now: the attributes that may be
+// changed, each as JSON. Of HostingAgents it is the agents' ids.
+type CloudObject map[string]string
+
+// A CloudCall is one change through an OpenStack API. Making it again changes
+// nothing more.
+type CloudCall struct {
+	Op   string
+	Args map[string]string
+	Show string // the same for the openstack client
+}
+
+// Operations of a CloudCall.
+const (
+	// CloudSet gives an attribute another value if it still has the one it is
+	// known by. Args: kind, id, attribute, from, to.
+	CloudSet = "set"
+	// CloudAddDHCPNetwork has a DHCP agent host a network. Args: agent, network.
+	CloudAddDHCPNetwork = "add-dhcp-network"
+	// CloudRemoveDHCPNetwork takes a network off a DHCP agent. Args: agent, network.
+	CloudRemoveDHCPNetwork = "remove-dhcp-network"
+)

@@ -284,11 +284,13 @@ func (w *world) Change(context.Context, string, []runners.Probe) ([]runners.Resu
 	return nil, w.refuse()
 }
 
-// RemoveDHCPNetwork refuses.
-func (w *world) RemoveDHCPNetwork(context.Context, string, string) error { return w.refuse() }
+// Do refuses.
+func (w *world) Do(context.Context, runners.CloudCall) error { return w.refuse() }
 
-// AddDHCPNetwork refuses.
-func (w *world) AddDHCPNetwork(context.Context, string, string) error { return w.refuse() }
+// Object is asked before a change only.
+func (w *world) Object(context.Context, runners.CloudRef) (runners.CloudObject, error) {
+	return nil, w.refuse()
+}
 
 func (w *world) refuse() error {
 	w.complain("%v", errChange)

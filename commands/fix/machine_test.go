@@ -231,8 +231,9 @@ func (m *machine) ipLink(argv []string) error {
 // A cloud knows one server with one port, for which the controller serves.
 type cloud struct {
 	agents   runners.Maybe[[]runners.Agent]
+	all      runners.Maybe[[]runners.Agent]
 	fixedIPs []runners.FixedIP
-	calls    []string
+	calls    []runners.CloudCall
 }
 
 func newCloud() *cloud {
@@ -252,18 +253,17 @@ func (c *cloud) Attachments(context.Context, runners.Server) ([]runners.Attachme
 		Network:    runners.Network{ID: network, Name: "pay-net", Type: runners.NotKnown[string]("hidden")},
 		Subnets:    []runners.Subnet{{ID: "s", IPVersion: 4, DHCP: true}},
 		DHCPPorts:  []runners.Port{{ID: "004b787f-9b00-4000-8000-000000000003", HostID: runners.Known(controller)}},
-		DHCPAgents: c.agents,
+		DHCPAgents: c.agents, Agents: c.all,
 	}}, nil
 }
 
-func (c *cloud) RemoveDHCPNetwork(_ context.Context, agent, network string) error {
-	c.calls = append(c.calls, "remove "+agent+" "+network)
+func (c *cloud) Do(_ context.Context, call runners.CloudCall) error {
+	c.calls = append(c.calls, call)
 	return nil
 }
 
-func (c *cloud) AddDHCPNetwork(_ context.Context, agent, network string) error {
-	c.calls = append(c.calls, "add "+agent+" "+network)
-	return nil
+func (c *cloud) Object(_ context.Context, ref runners.CloudRef) (runners.CloudObject, error) {
+	return nil, &runners.Error{Kind: runners.NotFound, Runner: "openstack", Target: "neutron", Op: ref.Kind}
 }
 
 type deaf struct{}
@@ -324,7 +324,7 @@ func planProbes() []runners.Probe {
 	for _, f := range node.RuleFiles {
 		probes = append(probes, node.RuleFileProbe(f))
 	}
-	return probes
+	return append(probes, node.UnitsProbe())
 }
 
 func kindOf(t *testing.T, name string) *commands.StepKind {

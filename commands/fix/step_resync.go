@@ -31,12 +31,9 @@ var resync = registerKind(&commands.StepKind{
 		return commands.StepPending, fmt.Sprintf("dnsmasq running: %t, guest in its host file: %t", running, known)
 	},
 	Do: func(s commands.Step) []commands.Action {
-		agent, network := s.Args["agent"], s.Args["network"]
-		return []commands.Action{{Call: &commands.CloudCall{
-			Op: "resync-dhcp-network", Args: map[string]string{"agent": agent, "network": network},
-			Show: "openstack network agent remove network --dhcp " + agent + " " + network +
-				" && openstack network agent add network --dhcp " + agent + " " + network,
-		}}}
+		back := hostNetwork(s.Args["agent"], s.Args["network"])
+		back.Must = true // a network without its agent is worse than what was wrong
+		return []commands.Action{dropNetwork(s.Args["agent"], s.Args["network"]), back}
 	},
 	Undo: func(commands.Step) []commands.Action { return nil },
 })

@@ -41,11 +41,20 @@ func TestResyncState(t *testing.T) {
 		t.Errorf("an address that is none: %s", got)
 	}
 	do := k.Do(step)
-	if len(do) != 1 || do[0].Call == nil || do[0].Call.Op != "resync-dhcp-network" || do[0].Call.Args["agent"] != "agent-1" || do[0].Call.Args["network"] != network {
+	want := []string{
+		"openstack network agent remove network --dhcp agent-1 " + network,
+		"openstack network agent add network --dhcp agent-1 " + network,
+	}
+	if len(do) != 2 || do[0].String() != want[0] || do[1].String() != want[1] {
+		t.Fatalf("does %+v", do)
+	}
+	if do[0].Must || !do[1].Must || do[0].Call.Op != runners.CloudRemoveDHCPNetwork || do[1].Call.Op != runners.CloudAddDHCPNetwork {
 		t.Errorf("does %+v", do)
 	}
-	if want := "openstack network agent remove network --dhcp agent-1 " + network + " && openstack network agent add network --dhcp agent-1 " + network; do[0].String() != want {
-		t.Errorf("shown as %q", do[0])
+	for _, a := range do {
+		if a.Call.Args["agent"] != "agent-1" || a.Call.Args["network"] != network {
+			t.Errorf("calls with %v", a.Call.Args)
+		}
 	}
 	if undo := k.Undo(step); undo != nil {
 		t.Errorf("taken back by %+v", undo)

@@ -214,26 +214,41 @@ func (c *Cloud) Attachments(_ context.Context, s runners.Server) ([]runners.Atta
 	return []runners.Attachment{a}, nil
 }
 
-// RemoveDHCPNetwork takes the network off its DHCP agent, which ends the
-// dnsmasq. It implements commands.CloudChanger.
-func (c *Cloud) RemoveDHCPNetwork(_ context.Context, agentID, networkID string) error {
-	return c.onAgent(agentID, networkID, func(m *machine) {
-		c.hosted = false
-		m.space.dnsmasq = nil
-		delete(m.files, hostFile)
-		delete(m.files, leaseFile)
-	})
+// Do makes a change through OpenStack: a DHCP agent is given a network, or loses
+// it. It implements commands.CloudChanger.
+func (c *Cloud) Do(_ context.Context, call runners.CloudCall) error {
+	agent, network := call.Args["agent"], call.Args["network"]
+	switch call.Op {
+	case runners.CloudAddDHCPNetwork:
+		return c.onAgent(agent, network, func(m *machine) {
+			if !c.hosted { // it writes the host file from Neutron's ports and starts dnsmasq
+				c.serve(m)
+			}
+		})
+	case runners.CloudRemoveDHCPNetwork:
+		return c.onAgent(agent, network, func(m *machine) { // it ends the dnsmasq
+			c.hosted = false
+			m.space.dnsmasq = nil
+			delete(m.files, hostFile)
+			delete(m.files, leaseFile)
+		})
+	}
+	return &runners.Error{Kind: runners.NotFound, Runner: "demo", Target: "neutron", Op: call.Op}
 }
 
-// AddDHCPNetwork gives the network to its DHCP agent, which writes the host
-// file from Neutron's ports and starts dnsmasq. It implements
-// commands.CloudChanger.
-func (c *Cloud) AddDHCPNetwork(_ context.Context, agentID, networkID string) error {
-	return c.onAgent(agentID, networkID, func(m *machine) {
-		if !c.hosted {
-			c.serve(m)
-		}
-	})
+// Object says which DHCP agent hosts a network; nothing else is changed through
+// OpenStack here. It implements commands.CloudChanger.
+func (c *Cloud) Object(_ context.Context, ref runners.CloudRef) (runners.CloudObject, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ref != (runners.CloudRef{Kind: runners.HostingAgents, ID: network}) {
+		return nil, &runners.Error{Kind: runners.NotFound, Runner: "demo", Target: "neutron", Op: ref.Kind + " " + ref.ID}
+	}
+	o := runners.CloudObject{}
+	if c.hosted {
+		o[dhcpAgentID] = "true"
+	}
+	return o, nil
 }
 
 func (c *Cloud) onAgent(agentID, networkID string, do func(*machine)) error {

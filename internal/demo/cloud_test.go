@@ -431,7 +431,9 @@ func TestServersThatAreNotThere(t *testing.T) {
 	if runners.KindOf(err) != runners.NotFound || !errors.As(err, &near) || !slices.Equal(near.Nearest(), []string{"web-1", "web-2"}) {
 		t.Errorf("%v", err)
 	}
-	if err := c.AddDHCPNetwork(t.Context(), "no-such-agent", network); runners.KindOf(err) != runners.NotFound {
+	if err := c.Do(t.Context(), runners.CloudCall{
+		Op: runners.CloudAddDHCPNetwork, Args: map[string]string{"agent": "no-such-agent", "network": network},
+	}); runners.KindOf(err) != runners.NotFound {
 		t.Errorf("an agent that is not there: %v", err)
 	}
 }

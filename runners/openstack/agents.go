@@ -3,7 +3,6 @@ package openstack
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"slices"
 	"time"
 
@@ -45,6 +44,10 @@ func (a agent) vocabulary() runners.Agent {
 	if a.Type == linuxBridgeAgent {
 		v.InterfaceMappings, v.BridgeMappings = a.mapping("interface_mappings"), a.mapping("bridge_mappings")
 		a.tunnels(&v)
+	}
+	var networks int
+	if raw, has := a.Configurations["networks"]; has && json.Unmarshal(raw, &networks) == nil {
+		v.Networks = runners.Known(networks)
 	}
 	return v
 }
@@ -121,28 +124,41 @@ func (c *Client) dhcpAgents(ctx context.Context, networkID string) (runners.Mayb
 	return runners.Known(all), nil
 }
 
-// onPath picks the L2 agents of the hosts that the attachment's packets pass.
+// known returns all agents as far as the list can be believed.
 //
 // Neutron answers [] and no error to those who may not list agents, so an
 // empty list is believed only if the same role was told which DHCP agents
 // serve the network, and if it was told that there are none.
-func (l agentList) onPath(a runners.Attachment) runners.Maybe[map[string]runners.Agent] {
-	serving, mayList := a.DHCPAgents.Get()
+func (l agentList) known(dhcpAgents runners.Maybe[[]runners.Agent]) runners.Maybe[[]runners.Agent] {
+	serving, mayList := dhcpAgents.Get()
 	switch {
 	case l.why != "":
-		return runners.NotKnown[map[string]runners.Agent](l.why)
+		return runners.NotKnown[[]runners.Agent](l.why)
 	case len(l.agents) == 0 && !mayList:
-		return runners.NotKnown[map[string]runners.Agent](needsAdmin)
+		return runners.NotKnown[[]runners.Agent](needsAdmin)
 	case len(l.agents) == 0 && len(serving) > 0:
-		return runners.NotKnown[map[string]runners.Agent]("Neutron lists no agents at all, yet DHCP agents serve this network: " + needsAdmin)
+		return runners.NotKnown[[]runners.Agent]("Neutron lists no agents at all, yet DHCP agents serve this network: " + needsAdmin)
+	}
+	all := make([]runners.Agent, 0, len(l.agents))
+	for _, g := range l.agents {
+		all = append(all, g.vocabulary())
+	}
+	return runners.Known(all)
+}
+
+// onPath picks the L2 agents of the hosts that the attachment's packets pass.
+func onPath(a runners.Attachment) runners.Maybe[map[string]runners.Agent] {
+	agents, ok := a.Agents.Get()
+	if !ok {
+		return runners.NotKnown[map[string]runners.Agent](a.Agents.Why())
 	}
 	hosts := hostsOf(a)
 	byHost := map[string]runners.Agent{}
 	for _, kind := range l2Agents {
-		for _, g := range l.agents {
+		for _, g := range agents {
 			_, taken := byHost[g.Host]
 			if g.Type == kind && slices.Contains(hosts, g.Host) && !taken {
-				byHost[g.Host] = g.vocabulary()
+				byHost[g.Host] = g
 			}
 		}
 	}
@@ -160,34 +176,4 @@ func hostsOf(a runners.Attachment) []string {
 		hosts = append(hosts, g.Host)
 	}
 	return hosts
-}
-
-// RemoveDHCPNetwork takes a network from a DHCP agent. That the agent does not
-// serve it any more, or does not exist, is success.
-func (c *Client) RemoveDHCPNetwork(ctx context.Context, agentID, networkID string) error {
-	err := c.do(ctx, request{
-		service: neutron, method: http.MethodDelete, path: []string{"agents", agentID, "dhcp-networks", networkID},
-	}, nil)
-	switch neutronType(err) {
-	case "NetworkNotHostedByDhcpAgent", "AgentNotFound", "NetworkNotFound":
-		return nil
-	}
-	return err
-}
-
-// AddDHCPNetwork gives a network to a DHCP agent. That the agent serves it
-// already is success.
-func (c *Client) AddDHCPNetwork(ctx context.Context, agentID, networkID string) error {
-	r := request{
-		service: neutron, method: http.MethodPost, path: []string{"agents", agentID, "dhcp-networks"},
-		body: map[string]string{"network_id": networkID},
-	}
-	err := c.do(ctx, r, nil)
-	switch neutronType(err) {
-	case "NetworkHostedByDHCPAgent":
-		return nil
-	case "InvalidDHCPAgent":
-		return fail(runners.NotFound, neutron, r.op(), "the agent is no DHCP agent, or is disabled: openstack network agent set --enable", err)
-	}
-	return err
 }

@@ -22,12 +22,18 @@ type port struct {
 	DeviceOwner    string `json:"device_owner"`
 	MAC            string `json:"mac_address"`
 	Status         string
-	AdminUp        bool             `json:"admin_state_up"`
-	FixedIPs       []fixedIP        `json:"fixed_ips"`
-	SecurityGroups []string         `json:"security_groups"`
-	PortSecurity   optional[bool]   `json:"port_security_enabled"`
-	HostID         optional[string] `json:"binding:host_id"`
-	VIFType        optional[string] `json:"binding:vif_type"`
+	AdminUp        bool              `json:"admin_state_up"`
+	FixedIPs       []fixedIP         `json:"fixed_ips"`
+	SecurityGroups []string          `json:"security_groups"`
+	PortSecurity   optional[bool]    `json:"port_security_enabled"`
+	HostID         optional[string]  `json:"binding:host_id"`
+	VIFType        optional[string]  `json:"binding:vif_type"`
+	Profile        optional[profile] `json:"binding:profile"`
+}
+
+// A profile is what Nova tells Neutron of a port's binding.
+type profile struct {
+	MigratingTo string `json:"migrating_to"`
 }
 
 type fixedIP struct {
@@ -62,7 +68,16 @@ func (p port) vocabulary() runners.Port {
 		PortSecurity: p.PortSecurity.maybe("Neutron does not send port_security_enabled: the extension is not loaded"),
 		HostID:       p.HostID.maybe("needs role admin: binding:host_id is hidden"),
 		VIFType:      p.VIFType.maybe("needs role admin: binding:vif_type is hidden"),
+		MigratingTo:  p.migratingTo(),
 	}
+}
+
+func (p port) migratingTo() runners.Maybe[string] {
+	bound, ok := p.Profile.maybe("needs role admin: binding:profile is hidden").Get()
+	if !ok {
+		return runners.NotKnown[string]("needs role admin: binding:profile is hidden")
+	}
+	return runners.Known(bound.MigratingTo)
 }
 
 // A network is Neutron's answer with the provider extension.
@@ -101,9 +116,26 @@ type subnet struct {
 	IPVersion int    `json:"ip_version"`
 	DHCP      bool   `json:"enable_dhcp"`
 	GatewayIP string `json:"gateway_ip"`
+	// null where there is no such mode, as on every subnet of IPv4
+	AddressMode string `json:"ipv6_address_mode"`
+	RAMode      string `json:"ipv6_ra_mode"`
+	Pools       []pool `json:"allocation_pools"`
 }
 
+type pool struct{ Start, End string }
+
 func (s subnet) identity() string { return s.ID }
+
+func (s subnet) vocabulary() runners.Subnet {
+	v := runners.Subnet{
+		ID: s.ID, NetworkID: s.NetworkID, CIDR: s.CIDR, IPVersion: s.IPVersion, DHCP: s.DHCP, GatewayIP: s.GatewayIP,
+		AddressMode: s.AddressMode, RAMode: s.RAMode,
+	}
+	for _, p := range s.Pools {
+		v.Pools = append(v.Pools, runners.Pool{Start: p.Start, End: p.End})
+	}
+	return v
+}
 
 // Attachments returns the server's ports with everything Neutron says about
 // how they get an address, in the order of their ids.
@@ -141,7 +173,8 @@ func (c *Client) Attachments(ctx context.Context, s runners.Server) ([]runners.A
 	var all []runners.Attachment
 	for _, p := range ports {
 		a := views[p.NetworkID].attachment(p)
-		a.L2Agents = agents.onPath(a)
+		a.Agents = agents.known(a.DHCPAgents)
+		a.L2Agents = onPath(a)
 		all = append(all, a)
 	}
 	return all, nil
@@ -151,19 +184,31 @@ func (c *Client) Attachments(ctx context.Context, s runners.Server) ([]runners.A
 type view struct {
 	network    network
 	subnets    []subnet
-	dhcpPorts  []port
+	ownPorts   []port // those of its DHCP servers and routers
 	dhcpAgents runners.Maybe[[]runners.Agent]
+	use        runners.Maybe[map[string]runners.AddressUse]
+}
+
+// dhcpOwner is the owner of the port that a DHCP agent serves a network on.
+const dhcpOwner = "network:dhcp"
+
+// routerOwners are the owners of ports by which routers reach a network. The
+// ports that a distributed router's SNAT uses are not: no guest is told of them.
+var routerOwners = []string{
+	"network:router_interface", "network:router_interface_distributed", "network:ha_router_replicated_interface",
 }
 
 func (v view) attachment(p port) runners.Attachment {
-	a := runners.Attachment{Port: p.vocabulary(), Network: v.network.vocabulary(), DHCPAgents: v.dhcpAgents}
+	a := runners.Attachment{Port: p.vocabulary(), Network: v.network.vocabulary(), DHCPAgents: v.dhcpAgents, Use: v.use}
 	for _, s := range v.subnets {
-		a.Subnets = append(a.Subnets, runners.Subnet{
-			ID: s.ID, NetworkID: s.NetworkID, CIDR: s.CIDR, IPVersion: s.IPVersion, DHCP: s.DHCP, GatewayIP: s.GatewayIP,
-		})
+		a.Subnets = append(a.Subnets, s.vocabulary())
 	}
-	for _, d := range v.dhcpPorts {
-		a.DHCPPorts = append(a.DHCPPorts, d.vocabulary())
+	for _, d := range v.ownPorts {
+		if d.DeviceOwner == dhcpOwner {
+			a.DHCPPorts = append(a.DHCPPorts, d.vocabulary())
+		} else {
+			a.RouterPorts = append(a.RouterPorts, d.vocabulary())
+		}
 	}
 	return a
 }
@@ -209,12 +254,16 @@ func (c *Client) viewNetwork(ctx context.Context, id string) (v view, err error)
 		return err
 	})
 	g.Go(func() (err error) {
-		query := url.Values{"network_id": {id}, "device_owner": {"network:dhcp"}}
-		v.dhcpPorts, err = list[port](gctx, c, neutron, "ports", query, "ports")
+		query := url.Values{"network_id": {id}, "device_owner": append([]string{dhcpOwner}, routerOwners...)}
+		v.ownPorts, err = list[port](gctx, c, neutron, "ports", query, "ports")
 		return err
 	})
 	g.Go(func() (err error) {
 		v.dhcpAgents, err = c.dhcpAgents(gctx, id)
+		return err
+	})
+	g.Go(func() (err error) {
+		v.use, err = c.addressUse(gctx, id)
 		return err
 	})
 	return v, g.Wait()

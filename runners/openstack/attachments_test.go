@@ -36,7 +36,7 @@ func TestAttachmentsForAdmin(t *testing.T) {
 		}
 	}
 	dhcp := func(id, host string, alive bool) runners.Agent {
-		return runners.Agent{ID: id, Type: "DHCP agent", Host: host, Binary: "neutron-dhcp-agent", Alive: alive, AdminUp: true, Heartbeat: beat}
+		return runners.Agent{ID: id, Type: "DHCP agent", Host: host, Binary: "neutron-dhcp-agent", Alive: alive, AdminUp: true, Heartbeat: beat, Networks: runners.Known(1)}
 	}
 	want := runners.Attachment{
 		Port: runners.Port{
@@ -44,6 +44,7 @@ func TestAttachmentsForAdmin(t *testing.T) {
 			MAC: "fa:16:3e:c0:61:ac", Status: "ACTIVE", AdminUp: true, SecurityGroups: []string{},
 			FixedIPs:     []runners.FixedIP{{SubnetID: subnet1, Address: "10.30.92.101"}},
 			PortSecurity: runners.Known(true), HostID: runners.Known("compute01"), VIFType: runners.Known("bridge"),
+			MigratingTo: runners.Known(""),
 		},
 		Network: runners.Network{
 			ID: net1, Name: "payments-net", AdminUp: true, MTU: 1500,
@@ -56,14 +57,99 @@ func TestAttachmentsForAdmin(t *testing.T) {
 			ID: "port-dhcp-1", NetworkID: net1, DeviceID: "dhcp-1", DeviceOwner: "network:dhcp", Status: "ACTIVE", AdminUp: true,
 			SecurityGroups: []string{}, FixedIPs: []runners.FixedIP{{SubnetID: subnet1, Address: "10.30.92.10"}},
 			PortSecurity: runners.Known(true), HostID: runners.Known("controller01"), VIFType: runners.Known("bridge"),
+			MigratingTo: runners.Known(""),
 		}},
 		DHCPAgents: runners.Known([]runners.Agent{dhcp(dhcp1, "controller01", true), dhcp(dhcp2, "controller02", false)}),
 		L2Agents: runners.Known(map[string]runners.Agent{ // compute02 is not on the path
 			"compute01": bridge("compute01"), "controller01": bridge("controller01"), "controller02": bridge("controller02"),
 		}),
 	}
+	if !slices.Equal(got.Subnets[0].Pools, []runners.Pool{{Start: "10.30.92.10", End: "10.30.92.199"}}) {
+		t.Errorf("pools %+v", got.Subnets[0].Pools)
+	}
+	hosts := map[string]bool{}
+	for _, a := range got.Agents.Or(nil) {
+		hosts[a.Type+" "+a.Host] = a.Alive
+	}
+	if !hosts["Linux bridge agent compute02"] || hosts["DHCP agent controller02"] || len(hosts) != 6 {
+		t.Errorf("agents %v", hosts)
+	}
+	got.Subnets[0].Pools, got.Agents, got.Use = nil, want.Agents, want.Use // Use has a test of its own
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// What a real Neutron says of a network with a subnet of each kind: how full
+// it is, where its routers are, and where a port is going.
+func TestNetworkInUse(t *testing.T) {
+	cloud := serve(t, model())
+	cloud.Inject(cloudfake.Fault{Path: "/network-ip-availabilities/" + net1, Status: 200, Body: `{"network_ip_availability":{"network_id":"n",
+		"used_ips":5,"total_ips":18446744073709551865,"subnet_ip_availability":[
+		{"used_ips":4,"subnet_id":"four","ip_version":4,"cidr":"10.30.92.0/24","total_ips":253},
+		{"used_ips":1,"subnet_id":"six","ip_version":6,"cidr":"fd00::/64","total_ips":18446744073709551614},
+		{"used_ips":1,"subnet_id":"wide","ip_version":6,"cidr":"fd00::/48","total_ips":1208925819614629174706174}]}}`})
+	cloud.Inject(cloudfake.Fault{Path: "/subnets", Status: 200, Body: `{"subnets":[{"id":"six","ip_version":6,"enable_dhcp":true,
+		"ipv6_ra_mode":"slaac","ipv6_address_mode":"slaac","gateway_ip":null,"allocation_pools":[]}]}`})
+	c := dial(t, cloud, "admin", nil)
+	a := attachments(t, c)[0]
+	use, known := a.Use.Get()
+	want := map[string]runners.AddressUse{"four": {Used: 4, Total: 253}, "six": {Used: 1, Total: 1<<64 - 2}, "wide": {Used: 1, Total: 1<<64 - 1}}
+	if !known || !reflect.DeepEqual(use, want) {
+		t.Errorf("use %v (%s)", use, a.Use.Why())
+	}
+	if s := a.Subnets[0]; s.RAMode != "slaac" || s.AddressMode != "slaac" || s.Pools != nil {
+		t.Errorf("subnet %+v", s)
+	}
+}
+
+func TestRouterPortsAndMigration(t *testing.T) {
+	m := model()
+	for _, owner := range []string{
+		"network:router_interface", "network:router_interface_distributed", "network:ha_router_replicated_interface",
+		"network:router_centralized_snat", "network:floatingip",
+	} {
+		m.Ports = append(m.Ports, cloudfake.Port{ID: "of-" + owner[len("network:"):], NetworkID: net1, ProjectID: payments, DeviceOwner: owner})
+	}
+	cloud := serve(t, m)
+	a := attachments(t, dial(t, cloud, "admin", nil))[0]
+	var ids []string
+	for _, p := range a.RouterPorts {
+		ids = append(ids, p.ID)
+	}
+	if want := []string{"of-ha_router_replicated_interface", "of-router_interface", "of-router_interface_distributed"}; !slices.Equal(ids, want) || len(a.DHCPPorts) != 1 {
+		t.Errorf("router ports %q, DHCP ports %+v", ids, a.DHCPPorts)
+	}
+	cloud.Inject(cloudfake.Fault{Path: "/ports", Status: 200, Body: `{"ports":[{"id":"p","network_id":"` + net1 + `","binding:profile":{"migrating_to":"compute02"}}]}`})
+	moving := attachments(t, dial(t, cloud, "admin", nil))[0].Port
+	if to, known := moving.MigratingTo.Get(); !known || to != "compute02" {
+		t.Errorf("migrating to %q, %t", to, known)
+	}
+}
+
+// How full a network is is never zero for want of an answer.
+func TestUseThatIsNotKnown(t *testing.T) {
+	const path = "/network-ip-availabilities/"
+	for _, tt := range []struct {
+		name  string
+		fault cloudfake.Fault
+		why   string
+	}{
+		{"not shown", cloudfake.Fault{Path: path, Status: 404, Body: `{"NeutronError":{"type":"HTTPNotFound"}}`}, "admin"},
+		{"forbidden", cloudfake.Fault{Path: path, Status: 403, Body: `{}`}, "admin"},
+		{"broken", cloudfake.Fault{Path: path, Status: 500, Body: `{}`}, "HTTP 500"},
+		{"another answer", cloudfake.Fault{Path: path, Status: 200, Body: `{}`}, "not the JSON"},
+		{"negative", cloudfake.Fault{Path: path, Status: 200, Body: `{"network_ip_availability":{"subnet_ip_availability":[{"used_ips":-1,"total_ips":1}]}}`}, "not the JSON"},
+		{"half a number", cloudfake.Fault{Path: path, Status: 200, Body: `{"network_ip_availability":{"subnet_ip_availability":[{"used_ips":1.5,"total_ips":1}]}}`}, "not the JSON"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cloud := serve(t, model())
+			cloud.Inject(tt.fault)
+			a := attachments(t, dial(t, cloud, "admin", nil))[0]
+			if _, known := a.Use.Get(); known || !strings.Contains(a.Use.Why(), tt.why) {
+				t.Errorf("known %t, why %q", known, a.Use.Why())
+			}
+		})
 	}
 }
 
@@ -109,6 +195,9 @@ func TestAttachmentsForMembers(t *testing.T) {
 			"segmentation id":  a.Network.SegmentationID.Why(),
 			"DHCP agents":      a.DHCPAgents.Why(),
 			"L2 agents":        a.L2Agents.Why(),
+			"agents":           a.Agents.Why(),
+			"address use":      a.Use.Why(),
+			"migration":        a.Port.MigratingTo.Why(),
 		} {
 			if !strings.Contains(why, "admin") {
 				t.Errorf("%s: %s: why %q does not name the role", role, what, why)
@@ -207,14 +296,14 @@ func TestAttachmentsOfNoServer(t *testing.T) {
 	}
 }
 
-// The four reads of a network wait for one another here, so they finish only
+// The five reads of a network wait for one another here, so they finish only
 // if they run at the same time.
 func TestReadsRunInParallel(t *testing.T) {
 	m := model()
 	m.Ports = m.Ports[:1] // one network
 	cloud := serve(t, m)
 	var wg sync.WaitGroup
-	wg.Add(4)
+	wg.Add(5)
 	together := make(chan struct{})
 	go func() { wg.Wait(); close(together) }()
 	ofNetwork := func(r *http.Request) bool {
@@ -249,71 +338,5 @@ func TestEndlessList(t *testing.T) {
 	wantKind(t, err, runners.Invalid, "neutron")
 	if n := count(cloud, "GET", "/ports"); n != maxPages {
 		t.Errorf("%d pages were read, want %d", n, maxPages)
-	}
-}
-
-func TestDHCPNetworks(t *testing.T) {
-	cloud := cloudfake.New(model())
-	var mu sync.Mutex
-	var told []bool
-	cloud.OnDHCPNetwork = func(_, _ string, added bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		told = append(told, added)
-	}
-	if err := cloud.Serve(""); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cloud.Close)
-	c, ctx := dial(t, cloud, "admin", nil), t.Context()
-	for range 2 { // the second time it is gone already
-		if err := c.RemoveDHCPNetwork(ctx, dhcp1, net1); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := c.RemoveDHCPNetwork(ctx, "no-such-agent", net1); err != nil {
-		t.Errorf("an agent that does not exist serves nothing: %v", err)
-	}
-	for range 2 { // the second time it is there already
-		if err := c.AddDHCPNetwork(ctx, dhcp1, net1); err != nil {
-			t.Fatal(err)
-		}
-	}
-	mu.Lock()
-	if !slices.Equal(told, []bool{false, true}) {
-		t.Errorf("the agent was told %v, want one removal and one addition", told)
-	}
-	mu.Unlock()
-
-	wantKind(t, c.AddDHCPNetwork(ctx, dhcp1, "no-such-network"), runners.NotFound, "neutron")
-	wantKind(t, c.AddDHCPNetwork(ctx, "no-such-agent", net1), runners.NotFound, "neutron")
-	if e := wantKind(t, c.AddDHCPNetwork(ctx, "lb-compute01", net1), runners.NotFound, "neutron"); !strings.Contains(e.Hint, "no DHCP agent") {
-		t.Errorf("hint %q", e.Hint)
-	}
-	member := dial(t, cloud, "member", nil)
-	wantKind(t, member.RemoveDHCPNetwork(ctx, dhcp1, net1), runners.Hidden, "neutron")
-	wantKind(t, member.AddDHCPNetwork(ctx, dhcp1, net1), runners.Hidden, "neutron")
-	wantKind(t, c.RemoveDHCPNetwork(ctx, dhcp1, "../../networks/"+net1), runners.NotFound, "neutron")
-	if n := count(cloud, "DELETE", "/networks/"+net1); n != 0 {
-		t.Error("a crafted id deleted a network")
-	}
-}
-
-// Only Neutron's own word for it is success: another 404 or 409 is not.
-func TestDHCPNetworkDoubtfulSuccess(t *testing.T) {
-	for _, f := range []cloudfake.Fault{
-		{Path: "dhcp-networks", Status: 404, Body: `{"NeutronError":{"type":"HTTPNotFound"}}`}, // no such extension
-		{Path: "dhcp-networks", Status: 404, Body: "<html>"},
-		{Path: "dhcp-networks", Status: 409, Body: `{"NeutronError":{"type":"IpAddressInUse"}}`},
-	} {
-		cloud := serve(t, model())
-		cloud.Inject(f)
-		c := dial(t, cloud, "admin", nil)
-		if err := c.RemoveDHCPNetwork(t.Context(), dhcp1, net1); err == nil {
-			t.Errorf("removal answered with %d %s was taken for success", f.Status, f.Body)
-		}
-		if err := c.AddDHCPNetwork(t.Context(), dhcp1, net2); err == nil {
-			t.Errorf("addition answered with %d %s was taken for success", f.Status, f.Body)
-		}
 	}
 }

@@ -24,6 +24,7 @@ type request struct {
 	query   url.Values
 	body    any    // marshalled as JSON when not nil
 	url     string // instead of path: an address of its own
+	header  map[string]string
 	// rpc marks a call that Nova passes on to the compute node.
 	rpc bool
 }
@@ -94,7 +95,7 @@ func (c *Client) exchange(ctx context.Context, s *session, r request, v any) (ht
 		address += "?" + r.query.Encode()
 	}
 	resp, err := sc.Request(ctx, r.method, address, &gophercloud.RequestOpts{
-		JSONBody: r.body, KeepResponseBody: true,
+		JSONBody: r.body, KeepResponseBody: true, MoreHeaders: r.header,
 		OkCodes: []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent, http.StatusMultipleChoices},
 	})
 	if err != nil {

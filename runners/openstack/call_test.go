@@ -33,7 +33,7 @@ func TestHangingServices(t *testing.T) {
 			return err
 		}},
 		{"the removal", "neutron", "dhcp-networks", "neutron", "within", func(ctx context.Context, c *Client) error {
-			return c.RemoveDHCPNetwork(ctx, dhcp1, net1)
+			return c.Do(ctx, remove(dhcp1, net1))
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,6 @@
 // Package openstack asks Nova and Neutron what whybot has to know about a
-// server and its way to an address, and moves networks between DHCP agents for
-// the one fix that needs it. It is the only package that imports gophercloud,
+// server and its way to an address, and makes the few changes that fixes need
+// (Do). It is the only package that imports gophercloud,
 // and it uses it for logging in and for requests only: the answers are decoded
 // here, because the SDK's types turn a key that a role is not shown into an
 // empty string, and what was not observed must not look empty.

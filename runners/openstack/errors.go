@@ -70,6 +70,8 @@ func explainStatus(code gophercloud.ErrUnexpectedResponseCode, service, op strin
 		}
 	case http.StatusNotAcceptable:
 		hint = "HTTP 406: " + service + " is older than the microversion that whybot asks for"
+	case http.StatusPreconditionFailed:
+		kind, hint = runners.Invalid, "nothing was changed: somebody else changed it at the same moment"
 	case http.StatusTooManyRequests:
 		hint = "HTTP 429: the API limits the rate"
 	default:
