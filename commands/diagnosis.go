@@ -138,6 +138,17 @@ func (p *Pass) text(nodeName, probe string) (string, error) {
 	return out.Stdout, nil
 }
 
+// GuestOff reports whether Nova says that the guest's CPUs do not run: it asks
+// for nothing then, and its tap and what only it needs on its node are not
+// there.
+func (p *Pass) GuestOff() bool {
+	switch p.Server.Status {
+	case "SHUTOFF", "PAUSED", "SUSPENDED", "SHELVED", "SHELVED_OFFLOADED", "DELETED", "SOFT_DELETED":
+		return true
+	}
+	return p.Path.Node == "" && (p.Server.Status == "ERROR" || p.Server.Status == "BUILD")
+}
+
 // Text returns the standard output of probe on node. A failed, cut or missing
 // reading is an error.
 func (p *Pass) Text(nodeName, probe string) (string, error) { return p.text(nodeName, probe) }

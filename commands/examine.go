@@ -237,17 +237,11 @@ func (x *examination) notes(v Verdict, findings []Finding) []string {
 	notes := slices.Clone(x.remarks)
 	if v.State == Healthy {
 		for _, f := range findings {
-			notes = append(notes, fmt.Sprintf("%s (%s, %s): %s", f.Cause, f.State, f.Node, f.Summary))
+			notes = append(notes, fmt.Sprintf("%s (%s, %s): %s", f.Cause, f.State, cmp.Or(f.Node, "OpenStack"), f.Summary))
 		}
 	}
-	if status := x.pass.Server.Status; status != "ACTIVE" {
-		notes = append(notes, fmt.Sprintf("Nova says that %s is %s; a guest that does not run asks for nothing.", x.pass.Server.Name, status))
-	}
-	for _, b := range x.pass.Path.Branches {
-		if a, ok := b.Agent.Get(); ok && !a.Alive {
-			notes = append(notes, fmt.Sprintf("Neutron counts the DHCP agent on %s as dead (last heard %s); a dnsmasq it started keeps serving.",
-				b.Node, a.Heartbeat.UTC().Format("2006-01-02 15:04:05 MST")))
-		}
+	if s := x.pass.Server; s.Status != "ACTIVE" && !x.pass.GuestOff() {
+		notes = append(notes, fmt.Sprintf("Nova says that %s is %s.", s.Name, doing(s, x.pass.Port.Port.MigratingTo.Or(""))))
 	}
 	return notes
 }

@@ -114,8 +114,8 @@ type cut struct {
 	branch   Branch
 	exchange Exchange
 	flow     Flow
-	finding  int  // index into the findings, -1 for none
-	edge     Edge // where that finding cuts
+	finding  int     // index into the findings, -1 for none
+	effect   Finding // what cuts; the finding itself, or what follows from it
 }
 
 type cutRank int
@@ -170,10 +170,11 @@ func (j *judgement) cutOf(b Branch, e Exchange, yielding bool) cut {
 	})
 	switch {
 	case c.finding >= 0:
-		c.edge = j.findings[c.finding].Edge
+		c.effect = j.findings[c.finding]
 		c.finding = j.root(c.finding)
 		c.rank = cutProbably
-		if j.findings[c.finding].State == Proven {
+		// A proven root does not prove that what may follow from it does.
+		if j.findings[c.finding].State == Proven && c.effect.State == Proven {
 			c.rank = cutProven
 		}
 	case c.flow.State == FlowLost, c.flow.State == FlowOffered:
@@ -186,16 +187,25 @@ func (j *judgement) cutOf(b Branch, e Exchange, yielding bool) cut {
 	return c
 }
 
-// root returns the finding that finding i follows from, or i. What is only
-// probable does not stand for what is proven.
+// root returns the finding that finding i follows from in the end, or i. What is
+// only probable does not stand for what is proven.
 func (j *judgement) root(i int) int {
-	f := j.findings[i]
-	for r, g := range j.findings {
-		if slices.Contains(g.Causes, f.Cause) && (g.Node == "" || g.Node == f.Node) && (g.State == Proven || f.State != Proven) {
-			return r
+	for range j.findings { // as many steps as there can be
+		f := j.findings[i]
+		r := slices.IndexFunc(j.findings, func(g Finding) bool {
+			return g.explains(f) && (g.State == Proven || f.State != Proven)
+		})
+		if r < 0 {
+			break
 		}
+		i = r
 	}
 	return i
+}
+
+// explains reports whether effect follows from f.
+func (f Finding) explains(effect Finding) bool {
+	return slices.Contains(f.Causes, effect.Cause) && (f.Node == "" || f.Node == effect.Node)
 }
 
 // cutBy reports whether f can be what cuts b, where its frames are known to end
@@ -248,10 +258,16 @@ func (p *Pass) inPathOrder(findings []Finding) []Finding {
 	}
 	far := len(rank)
 	at := func(f Finding) int {
-		if f.Edge.Direction == Reply {
-			return 2*far - rank[f.Edge.From]
+		from, onPath := rank[f.Edge.From]
+		switch {
+		case f.Edge == (Edge{}):
+			return far // what is missing altogether is where the way leads to
+		case !onPath:
+			return -1 // the guest itself
+		case f.Edge.Direction == Reply:
+			return 2*far - from
 		}
-		return rank[f.Edge.From]
+		return from
 	}
 	sorted := slices.Clone(findings)
 	slices.SortStableFunc(sorted, func(a, b Finding) int {
@@ -292,13 +308,21 @@ func (j *judgement) named(worst cut, cuts []cut) Verdict {
 		}
 	}
 	f := j.findings[first.finding]
-	edge := f.Edge
-	if edge == (Edge{}) {
-		edge = first.edge
-	}
-	v := Verdict{State: f.State, Cause: f.Cause, Title: f.Title, Summary: f.Summary, Edge: edge.JSON(), Missing: f.Missing}
+	v := rooted(f, first.effect)
 	if !first.exchange.V6() && j.p.guestHolds() {
 		v.Summary = strings.TrimSuffix(v.Summary, ".") + fmt.Sprintf(". %s still answers for its address now; the next renewal may fail.", j.p.Server.Name)
+	}
+	return v
+}
+
+// rooted is the verdict that names f for what effect does.
+func rooted(f, effect Finding) Verdict {
+	v := Verdict{State: f.State, Cause: f.Cause, Title: f.Title, Summary: f.Summary, Edge: f.Edge.JSON(), Missing: f.Missing}
+	if v.Edge == nil {
+		v.Edge = effect.Edge.JSON()
+	}
+	if effect.State == Probable && f.State == Proven {
+		v.State, v.Missing = Probable, effect.Missing
 	}
 	return v
 }
@@ -372,8 +396,7 @@ func (j *judgement) unanswered() string {
 // then all there is.
 func (j *judgement) withoutServers() Verdict {
 	if i := slices.IndexFunc(j.findings, func(f Finding) bool { return !f.Aside }); i >= 0 {
-		f := j.findings[j.root(i)]
-		return Verdict{State: f.State, Cause: f.Cause, Title: f.Title, Summary: f.Summary, Edge: f.Edge.JSON(), Missing: f.Missing}
+		return rooted(j.findings[j.root(i)], j.findings[i])
 	}
 	if _, ok := j.p.Path.Tap(); !ok {
 		v := Verdict{State: Unclear, Title: "The guest is on no node that whybot knows", Summary: "There is nothing to follow."}

@@ -214,6 +214,20 @@ func TestJudgeNamesTheRoot(t *testing.T) {
 	}
 }
 
+// A proven root does not make certain what may follow from it: the agent is
+// dead, and yet the packets may pass.
+func TestJudgeRootOfWhatIsProbable(t *testing.T) {
+	t.Parallel()
+	p := webPass(t, "controller01")
+	effect := atGuest(p)
+	effect.State, effect.Missing = Probable, "a packet"
+	root := Finding{Cause: "DHCP-25", Title: "The L2 agent is dead", State: Proven, Node: p.Path.Node, Causes: []string{"DHCP-16"}, Aside: true}
+	v, _, _ := judge(p, []Finding{effect, root}, nil)
+	if v.State != Probable || v.Cause != "DHCP-25" || v.Missing != "a packet" {
+		t.Errorf("verdict %s %s, missing %q", v.State, v.Cause, v.Missing)
+	}
+}
+
 // A guest that needs IPv6 as well is judged by the worse of the two, unless
 // nothing was seen of IPv6 or the question is about it.
 func TestJudgeSeveralExchanges(t *testing.T) {
@@ -264,6 +278,23 @@ func TestJudgeOnTheMove(t *testing.T) {
 	v, _, _ := judge(p, []Finding{atGuest(p)}, nil)
 	if v.State != Probable || !strings.Contains(v.Missing, "migrating") {
 		t.Errorf("verdict %s, missing %q", v.State, v.Missing)
+	}
+}
+
+// The guest itself comes first, and what is missing altogether where requests
+// end.
+func TestJudgeSortsWhatIsNoHop(t *testing.T) {
+	t.Parallel()
+	p := webPass(t, "controller01")
+	silent := Finding{Cause: "DHCP-42", State: Proven, Edge: Edge{Hop{Node: p.Path.Node, Device: "web-1"}, p.Path.Guest[0], Request}}
+	nobody := Finding{Cause: "DHCP-12", State: Proven}
+	_, got, _ := judge(p, []Finding{nobody, atGuest(p), silent}, nil)
+	var order []string
+	for _, f := range got {
+		order = append(order, f.Cause)
+	}
+	if s := strings.Join(order, " "); s != "DHCP-42 DHCP-16 DHCP-12" {
+		t.Errorf("order %s", s)
 	}
 }
 

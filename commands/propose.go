@@ -22,7 +22,7 @@ func (e *Engine) propose(inc Incident, pass *Pass, a *Answer) []Proposal {
 	var all []Proposal
 	for i := range a.Findings {
 		f := &a.Findings[i]
-		if f.State != Proven || f.Aside && f.Cause != a.Verdict.Cause {
+		if f.State != Proven || f.Aside && f.Cause != a.Verdict.Cause || followsFrom(*f, a.Verdict.Cause, a.Findings) {
 			continue
 		}
 		for _, s := range f.Fixes {
@@ -37,6 +37,12 @@ func (e *Engine) propose(inc Incident, pass *Pass, a *Answer) []Proposal {
 		}
 	}
 	return all
+}
+
+// followsFrom reports whether f comes of the cause named: mending the one leaves
+// the other as it is, and it comes back.
+func followsFrom(f Finding, cause string, all []Finding) bool {
+	return slices.ContainsFunc(all, func(g Finding) bool { return g.Cause == cause && g.explains(f) })
 }
 
 // plan makes one proposal.

@@ -3,6 +3,9 @@ package commandstest
 import (
 	"context"
 	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,8 +28,9 @@ type words map[string]string
 
 // cloudKeys says which words each line may have; "" is the one without a key.
 var cloudKeys = map[string]string{
-	"server": " id status host", "port": "id mac ip host vif", "network": " id type physnet segment", "subnet": " dhcp",
-	"dhcp": "id mac ip host", "dhcp-agent": " host alive", "l2-agent": " host maps tunnel l2pop",
+	"server": " id status task host fault", "port": "id mac ip host vif admin to", "network": " id type physnet segment admin",
+	"subnet": " dhcp pool used total", "dhcp": "id mac ip host admin", "use": "",
+	"dhcp-agent": " host alive admin heard", "spare-agent": "host alive admin networks", "l2-agent": " host maps alive heard tunnel l2pop",
 }
 
 func (c cloudFacts) merge(text string) error {
@@ -80,7 +84,8 @@ func (w words) maybe(name string) runners.Maybe[string] {
 // OpenStack runner's business.
 func (c cloudFacts) FindServers(context.Context, string) ([]runners.Server, error) {
 	w := c.first("server")
-	return []runners.Server{{ID: w["id"], Name: w[""], Status: w["status"], Host: w.maybe("host")}}, nil
+	s := runners.Server{ID: w["id"], Name: w[""], Status: w["status"], TaskState: w["task"], Host: w.maybe("host"), Fault: strings.ReplaceAll(w["fault"], "_", " ")}
+	return []runners.Server{s}, nil
 }
 
 // Attachments returns the server's one port.
@@ -89,12 +94,12 @@ func (c cloudFacts) Attachments(_ context.Context, s runners.Server) ([]runners.
 	if err != nil {
 		return nil, err
 	}
-	a := runners.Attachment{Network: network, DHCPAgents: c.dhcpAgents(), L2Agents: c.l2Agents()}
+	a := runners.Attachment{Network: network, DHCPAgents: c.dhcpAgents(), L2Agents: c.l2Agents(), Agents: c.agents()}
 	w := c.first("port")
 	a.Port = c.port(w, "compute:nova")
-	a.Port.DeviceID, a.Port.VIFType = s.ID, w.maybe("vif")
-	for _, w := range c["subnet"] {
-		a.Subnets = append(a.Subnets, runners.Subnet{ID: "subnet", NetworkID: network.ID, CIDR: w[""], IPVersion: 4, DHCP: w["dhcp"] == "yes"})
+	a.Port.DeviceID, a.Port.VIFType, a.Port.MigratingTo = s.ID, w.maybe("vif"), w.maybe("to")
+	if a.Subnets, a.Use, err = c.subnets(network.ID); err != nil {
+		return nil, err
 	}
 	for _, w := range c["dhcp"] {
 		a.DHCPPorts = append(a.DHCPPorts, c.port(w, "network:dhcp"))
@@ -102,16 +107,52 @@ func (c cloudFacts) Attachments(_ context.Context, s runners.Server) ([]runners.
 	return []runners.Attachment{a}, nil
 }
 
-func (c cloudFacts) port(w words, owner string) runners.Port {
-	return runners.Port{
-		ID: w["id"], NetworkID: c.first("network")["id"], DeviceOwner: owner, MAC: w["mac"], Status: "ACTIVE", AdminUp: true,
-		FixedIPs: []runners.FixedIP{{SubnetID: "subnet", Address: w["ip"]}}, HostID: w.maybe("host"),
+// subnets are the network's, called subnet-1 and so on, and how full they are.
+func (c cloudFacts) subnets(networkID string) ([]runners.Subnet, runners.Maybe[map[string]runners.AddressUse], error) {
+	var all []runners.Subnet
+	use := map[string]runners.AddressUse{}
+	for i, w := range c["subnet"] {
+		s := runners.Subnet{ID: fmt.Sprintf("subnet-%d", i+1), NetworkID: networkID, CIDR: w[""], IPVersion: 4, DHCP: w["dhcp"] == "yes"}
+		from, to, _ := strings.Cut(w["pool"], "-")
+		if from != "" {
+			s.Pools = []runners.Pool{{Start: from, End: to}}
+		}
+		all = append(all, s)
+		if w["total"] == "" {
+			continue
+		}
+		var u runners.AddressUse
+		if _, err := fmt.Sscan(w["used"]+" "+w["total"], &u.Used, &u.Total); err != nil {
+			return nil, runners.Maybe[map[string]runners.AddressUse]{}, err
+		}
+		use[s.ID] = u
 	}
+	if c.first("use")[""] == hidden {
+		return all, runners.NotKnown[map[string]runners.AddressUse](hiddenWhy), nil
+	}
+	return all, runners.Known(use), nil
+}
+
+func (c cloudFacts) port(w words, owner string) runners.Port {
+	p := runners.Port{
+		ID: w["id"], NetworkID: c.first("network")["id"], DeviceOwner: owner, MAC: w["mac"], Status: "ACTIVE", AdminUp: w["admin"] != "down",
+		HostID: w.maybe("host"),
+	}
+	address, err := netip.ParseAddr(w["ip"])
+	if err != nil {
+		return p // ip=none
+	}
+	for i, s := range c["subnet"] {
+		if prefix, err := netip.ParsePrefix(s[""]); err == nil && prefix.Contains(address) {
+			p.FixedIPs = append(p.FixedIPs, runners.FixedIP{SubnetID: fmt.Sprintf("subnet-%d", i+1), Address: w["ip"]})
+		}
+	}
+	return p
 }
 
 func (c cloudFacts) network() (runners.Network, error) {
 	w := c.first("network")
-	n := runners.Network{ID: w["id"], Name: w[""], AdminUp: true, MTU: 1500, Type: w.maybe("type"), PhysicalNet: w.maybe("physnet")}
+	n := runners.Network{ID: w["id"], Name: w[""], AdminUp: w["admin"] != "down", MTU: 1500, Type: w.maybe("type"), PhysicalNet: w.maybe("physnet")}
 	if w["segment"] == hidden {
 		n.SegmentationID = runners.NotKnown[int](hiddenWhy)
 		return n, nil
@@ -121,16 +162,14 @@ func (c cloudFacts) network() (runners.Network, error) {
 	return n, err
 }
 
+// dhcpAgents are those that host the network.
 func (c cloudFacts) dhcpAgents() runners.Maybe[[]runners.Agent] {
 	var all []runners.Agent
 	for _, w := range c["dhcp-agent"] {
 		if w[""] == hidden {
 			return runners.NotKnown[[]runners.Agent](hiddenWhy)
 		}
-		all = append(all, runners.Agent{
-			ID: "dhcp-agent-" + w["host"], Type: "DHCP agent", Host: w["host"], Binary: "neutron-dhcp-agent", Alive: w["alive"] == "yes", AdminUp: true,
-			Heartbeat: time.Date(2026, 11, 23, 15, 0, 0, 0, time.UTC),
-		})
+		all = append(all, w.agent("DHCP agent", "neutron-dhcp-agent"))
 	}
 	return runners.Known(all)
 }
@@ -150,11 +189,46 @@ func (c cloudFacts) l2Agents() runners.Maybe[map[string]runners.Agent] {
 		if w[""] == hidden {
 			return runners.NotKnown[map[string]runners.Agent](hiddenWhy)
 		}
-		physnet, nic, _ := strings.Cut(w["maps"], ":")
-		all[w["host"]] = runners.Agent{
-			ID: "l2-agent-" + w["host"], Type: "Linux bridge agent", Host: w["host"], Alive: true, AdminUp: true,
-			InterfaceMappings: map[string]string{physnet: nic}, TunnelingIP: w["tunnel"], L2Population: w.l2Population(),
-		}
+		all[w["host"]] = w.agent("Linux bridge agent", "neutron-linuxbridge-agent")
 	}
 	return runners.Known(all)
+}
+
+// agents are all of them: the spare ones are DHCP agents that host other
+// networks.
+func (c cloudFacts) agents() runners.Maybe[[]runners.Agent] {
+	l2, ok := c.l2Agents().Get()
+	hosting, also := c.dhcpAgents().Get()
+	if !ok || !also {
+		return runners.NotKnown[[]runners.Agent](hiddenWhy)
+	}
+	all := slices.Clone(hosting)
+	for _, host := range slices.Sorted(maps.Keys(l2)) {
+		all = append(all, l2[host])
+	}
+	for _, w := range c["spare-agent"] {
+		all = append(all, w.agent("DHCP agent", "neutron-dhcp-agent"))
+	}
+	return runners.Known(all)
+}
+
+// lastHeard is when the agents of fixtures were heard of unless they say so
+// many seconds ago.
+var lastHeard = time.Date(2026, 11, 23, 15, 0, 0, 0, time.UTC)
+
+// agent is alive and enabled unless the line says otherwise.
+func (w words) agent(kind, binary string) runners.Agent {
+	physnet, nic, mapped := strings.Cut(w["maps"], ":")
+	ago, _ := strconv.Atoi(w["heard"]) // not said: no time ago
+	a := runners.Agent{
+		ID: binary + "-" + w["host"], Type: kind, Host: w["host"], Binary: binary, Alive: w["alive"] != "no", AdminUp: w["admin"] != "down",
+		Heartbeat: lastHeard.Add(-time.Duration(ago) * time.Second), TunnelingIP: w["tunnel"], L2Population: w.l2Population(),
+	}
+	if mapped {
+		a.InterfaceMappings = map[string]string{physnet: nic}
+	}
+	if n, err := strconv.Atoi(w["networks"]); err == nil {
+		a.Networks = runners.Known(n)
+	}
+	return a
 }

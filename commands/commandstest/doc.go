@@ -19,6 +19,12 @@
 //	options                    `no-capture`, `no-echo`
 //	want                       the answer, as Lines has it
 //
+// Of the cloud, what a line does not say is as it should be: agents are alive
+// (alive=no) and were heard of when the others were (heard=SECONDS before),
+// ports and the network are enabled (admin=down). A port's ip=none has no
+// address; to=HOST is where it is migrating. spare-agent is a DHCP agent that
+// does not host the network. `use: hidden` hides how full the subnets are.
+//
 // Probes and captures may begin with `error: KIND`; probes also with `exit: N`,
 // `stderr: TEXT` and `truncated: yes`. An edit is one of
 //

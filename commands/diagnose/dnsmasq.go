@@ -152,7 +152,7 @@ func hostEntry(p *commands.Pass, b commands.Branch) error {
 	entries := node.HostEntries(text)
 	have, known := entries[mac]
 	want := addresses(p.Port)
-	if known && slices.ContainsFunc(have, func(a netip.Addr) bool { return slices.Contains(want, a) }) {
+	if known && knownAt(have, want) {
 		p.Good(b.Hops[len(b.Hops)-1], "dnsmasq knows "+mac, probe.Command())
 		return nil
 	}
@@ -169,6 +169,11 @@ func hostEntry(p *commands.Pass, b commands.Branch) error {
 		Advice:   []string{"Do not edit the host file by hand: the agent writes it. If entries go missing again, its RPC queue may be lost."},
 	})
 	return nil
+}
+
+// knownAt reports whether a host file gives one of the addresses wanted.
+func knownAt(have, want []netip.Addr) bool {
+	return slices.ContainsFunc(have, func(a netip.Addr) bool { return slices.Contains(want, a) })
 }
 
 // addresses are the port's IPv4 addresses.

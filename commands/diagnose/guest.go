@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -14,13 +15,18 @@ import (
 var GuestSilent = register(&commands.Diagnosis{
 	Name:  "DHCP-42",
 	Title: "The guest does not ask for an address",
-	Doc: `Its tap has no carrier (no process holds the guest's side), or in the whole
-window the tap received nothing at all from the guest. A guest that sends
+	Doc: `Nova says that it does not run (shut off, paused, suspended, shelved, never
+built). Or its tap has no carrier (no process holds the guest's side), or in
+the whole window the tap received nothing at all from the guest. A guest that sends
 other traffic but no DHCP, and does not answer for its address, is probable
 only: it may be between two tries. One that answers has no reason to ask.`,
 	Explains: []commands.Kind{commands.KindDHCP},
 	Probes:   linkProbes,
 	Run: func(_ context.Context, p *commands.Pass) error {
+		if p.GuestOff() {
+			p.Report(guestOff(p))
+			return nil
+		}
 		tap, ok := p.Path.Tap()
 		if !ok {
 			return nil
@@ -31,7 +37,7 @@ only: it may be between two tries. One that answers has no reason to ask.`,
 		}
 		l, ok := links[tap.Device]
 		if !ok {
-			return absent(tap)
+			return absent(p, tap)
 		}
 		if l.Up && !l.Carrier {
 			p.Report(guestFinding(p, fmt.Sprintf("%s on %s is up but has no carrier: nothing on the guest's side is plugged in", tap.Device, tap.Node)))
@@ -40,6 +46,47 @@ only: it may be between two tries. One that answers has no reason to ask.`,
 		return silence(p, tap)
 	},
 })
+
+// guestOff is the finding for a guest of which Nova says that it does not run. A
+// tap that is up all the same contradicts that, unless it is only paused.
+func guestOff(p *commands.Pass) commands.Finding {
+	s := p.Server
+	f := commands.Finding{
+		State: commands.Proven, Node: p.Path.Node,
+		Summary:  fmt.Sprintf("%s is %s: it asks for nothing", s.Name, s.Status),
+		Evidence: []commands.Evidence{{Source: "nova: GET servers/" + s.ID, Text: fmt.Sprintf("status %s, task_state %s\n", s.Status, cmp.Or(s.TaskState, "none"))}},
+	}
+	if s.Fault != "" {
+		f.Summary += "; Nova's last error: " + commands.Clean(s.Fault, 200)
+	}
+	if how := wake[s.Status]; how != "" {
+		f.Advice = []string{"If it is meant to run: openstack server " + how + " " + s.ID}
+	}
+	tap, ok := p.Path.Tap()
+	if !ok {
+		if s.Status == "BUILD" {
+			f.State, f.Missing = commands.Probable, "the end of its building: Nova has put it on no node yet"
+		}
+		return f
+	}
+	f.Edge = commands.Edge{From: commands.Hop{Node: tap.Node, Device: s.Name}, To: tap, Direction: commands.Request}
+	if s.Status == "PAUSED" {
+		return f
+	}
+	links, err := p.Links(tap.Node)
+	if l, there := links[tap.Device]; err != nil || there && l.Carrier {
+		f.State, f.Missing = commands.Probable, fmt.Sprintf("whether it really is off: %s is up on %s", tap.Device, tap.Node)
+		if err != nil {
+			f.Missing = fmt.Sprintf("whether its tap is gone from %s, which could not be read", tap.Node)
+		}
+	}
+	return f
+}
+
+// wake is what makes a guest run again, by Nova's status.
+var wake = map[string]string{
+	"SHUTOFF": "start", "PAUSED": "unpause", "SUSPENDED": "resume", "SHELVED": "unshelve", "SHELVED_OFFLOADED": "unshelve", "SOFT_DELETED": "restore",
+}
 
 // longEnough is the least time in which a guest that asks has asked: clients
 // try again after at most 9 s or so while they are at it.

@@ -25,7 +25,7 @@ exist at all is another matter (the guest is not plugged on this node).`,
 		return eachHop(p, commands.HopTap, func(h, bridge commands.Hop, branch string, links node.Links) error {
 			l, ok := links[h.Device]
 			if !ok {
-				return absent(h)
+				return absent(p, h)
 			}
 			if l.Master == bridge.Device {
 				p.Good(h, fmt.Sprintf("%s is in %s", h.Device, bridge.Device), "ip -d link")
@@ -74,8 +74,8 @@ var LinkDown = register(&commands.Diagnosis{
 	Name:  "DHCP-18",
 	Title: "A link on the path is down",
 	Doc: `Administratively down, or up without carrier (cable, or the virtual NIC
-disconnected). The guest's own tap without carrier is the guest's affair
-(DHCP-42).`,
+disconnected). A tap whose port is set down in Neutron is down for that. The
+guest's own tap without carrier is the guest's affair (DHCP-42).`,
 	Explains: []commands.Kind{commands.KindDHCP},
 	Probes:   linkProbes,
 	Run: func(_ context.Context, p *commands.Pass) error {
@@ -106,8 +106,7 @@ func linkState(p *commands.Pass, h commands.Hop, branch string, links node.Links
 	case h.Kind == commands.HopSegment && parentDown(l, links):
 		return nil // it cannot be up then, and follows its NIC
 	case !l.Up:
-		f.Summary = fmt.Sprintf("%s on %s is set down", h.Device, h.Node)
-		f.Fixes = []commands.Suggestion{{Fix: fix.LinkUp, Node: h.Node, Args: map[string]string{"device": h.Device}}}
+		setDown(p, h, &f)
 	case !l.Carrier && (h.Kind == commands.HopNIC || h.Kind == commands.HopSegment):
 		f.Summary = fmt.Sprintf("%s on %s is up but has no carrier", h.Device, h.Node)
 		f.Advice = []string{"No command on " + h.Node + " brings a carrier back: look at the cable, the switch port, or whether the virtual NIC is connected."}
@@ -121,6 +120,34 @@ func linkState(p *commands.Pass, h commands.Hop, branch string, links node.Links
 	}
 	p.Report(f)
 	return nil
+}
+
+// setDown says who set a link down, as far as is known, and what sets it up.
+func setDown(p *commands.Pass, h commands.Hop, f *commands.Finding) {
+	id := portSetDown(p, h)
+	if id == "" {
+		f.Summary = fmt.Sprintf("%s on %s is set down", h.Device, h.Node)
+		f.Fixes = []commands.Suggestion{{Fix: fix.LinkUp, Node: h.Node, Args: map[string]string{"device": h.Device}}}
+		return
+	}
+	f.Summary = fmt.Sprintf("%s on %s is down because its port is set down in Neutron (admin_state_up false)", h.Device, h.Node)
+	f.Evidence = append(f.Evidence, commands.Evidence{Source: "neutron: GET ports/" + id, Text: `"admin_state_up": false` + "\n"})
+	f.Fixes = []commands.Suggestion{{Fix: fix.PortUp, Args: map[string]string{"id": id, "device": h.Device}}}
+	f.Advice = []string{"Setting the link up on the node does not last: the L2 agent sets it down again."}
+}
+
+// portSetDown returns the id of the port that a tap belongs to if Neutron has it
+// set down.
+func portSetDown(p *commands.Pass, h commands.Hop) string {
+	if h.Kind != commands.HopTap {
+		return ""
+	}
+	for _, port := range append([]runners.Port{p.Port.Port}, p.Port.DHCPPorts...) {
+		if commands.TapName(port.ID) == h.Device && !port.AdminUp {
+			return port.ID
+		}
+	}
+	return ""
 }
 
 // lostAt is the hop that a guest's frames do not get onto when h is down: a
@@ -173,15 +200,28 @@ func eachHop(p *commands.Pass, kind commands.HopKind, check func(h, bridge comma
 			errs = append(errs, check(h, p.Path.Bridge(h.Node), branch, links))
 		}
 	}
-	visit(p.Path.Guest, "")
+	if !p.GuestOff() { // what only it needs is taken away with it
+		visit(p.Path.Guest, "")
+	}
 	for _, b := range p.Path.Branches {
 		visit(b.Hops, b.Node)
 	}
 	return errors.Join(errs...)
 }
 
-func absent(h commands.Hop) error {
-	return &runners.Error{Kind: runners.NotFound, Runner: "ssh", Target: h.Node, Op: h.Device, Hint: "Neutron names it, the node does not have it"}
+// absent says that a tap is not there. For the guest's it says what that means:
+// a NIC that was detached, or a guest that is somewhere else.
+func absent(p *commands.Pass, h commands.Hop) error {
+	e := &runners.Error{Kind: runners.NotFound, Runner: "ssh", Target: h.Node, Op: h.Device, Hint: "Neutron names it, the node does not have it"}
+	tap, _ := p.Path.Tap()
+	switch to := p.Port.Port.MigratingTo.Or(""); {
+	case h != tap:
+	case to != "":
+		e.Hint = "Neutron names it, the node does not have it; the guest is migrating to " + to
+	case p.Server.Status == "ACTIVE":
+		e.Hint = fmt.Sprintf("Neutron names it, the node does not have it: %s has no such NIC there (virsh domiflist), or runs on another node", p.Server.Name)
+	}
+	return e
 }
 
 // outOfBridge is the finding for a device with the wrong master.
