@@ -35,7 +35,7 @@ DHCP port may be left over from before (reserved_dhcp_port).`,
 		bridged := slices.ContainsFunc(agents, func(a runners.Agent) bool { return a.Binary == node.LinuxbridgeAgent })
 		switch {
 		case len(hosting) > 0:
-			p.Good(commands.Hop{}, fmt.Sprintf("%d DHCP agents host the network", len(hosting)), "neutron: GET networks/{id}/dhcp-agents")
+			p.Good(commands.Hop{}, fmt.Sprintf("DHCP agents that host the network: %d", len(hosting)), "neutron: GET networks/{id}/dhcp-agents")
 			return nil
 		case !bridged || !wantsDHCP(p):
 			return nil
