@@ -137,19 +137,15 @@ func loopErrors(p *commands.Pass, nodeName string) error {
 			nodeName, len(loops), fresh.Minutes(), commands.TapName(p.Port.Port.ID)),
 		Evidence: []commands.Evidence{quoted(p, nodeName, node.LinuxbridgeAgent, loops)},
 	}
-	restart := []commands.Suggestion{{Fix: fix.RestartAgent, Node: nodeName, Args: map[string]string{"unit": node.LinuxbridgeAgent}}}
-	refused := saying(lines, "Exit code: 99", "Unauthorized command")
-	locked := saying(lines, "holding the xtables lock")
 	switch {
-	case len(refused) > 0:
+	case len(saying(lines, "Exit code: 99", "Unauthorized command")) > 0:
 		f.Summary += ": rootwrap refuses it a command (exit code 99)"
 		f.Advice = []string{"Put the filter files of Neutron's package back (/etc/neutron/rootwrap.d, filters_path in rootwrap.conf), then restart the agent: a restart alone changes nothing."}
-	case len(locked) > 0:
+	case len(saying(lines, "holding the xtables lock")) > 0:
 		f.Summary += ": another program holds the xtables lock"
-		f.Advice = []string{"Find what holds the lock: fuser /run/xtables.lock"}
-		f.Fixes = restart
+		f.Advice = []string{"Find what holds the lock (fuser /run/xtables.lock) and end it, then restart the agent: a restart alone changes nothing."}
 	default:
-		f.Fixes = restart
+		f.Fixes = []commands.Suggestion{{Fix: fix.RestartAgent, Node: nodeName, Args: map[string]string{"unit": node.LinuxbridgeAgent}}}
 	}
 	if len(loops) == 1 {
 		f.State, f.Missing = commands.Probable, "a second failure: one in its loop may have passed"
