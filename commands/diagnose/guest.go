@@ -37,7 +37,7 @@ only: it may be between two tries. One that answers has no reason to ask.`,
 		}
 		l, ok := links[tap.Device]
 		if !ok {
-			return absent(p, tap)
+			return unplugged(p, tap)
 		}
 		if l.Up && !l.Carrier {
 			p.Report(guestFinding(p, fmt.Sprintf("%s on %s is up but has no carrier: nothing on the guest's side is plugged in", tap.Device, tap.Node)))
@@ -46,6 +46,25 @@ only: it may be between two tries. One that answers has no reason to ask.`,
 		return silence(p, tap)
 	},
 })
+
+// unplugged reports a guest in a state in which Nova may not have started it, and
+// whose tap is not on its node; of any other guest a missing tap says too little.
+func unplugged(p *commands.Pass, tap commands.Hop) error {
+	missing := map[string]string{
+		"ERROR": "what Nova's error left of it: openstack server event list " + p.Server.ID,
+		"BUILD": "the end of its building: Nova may plug it in any moment; ask again then",
+	}[p.Server.Status]
+	if missing == "" {
+		return absent(p, tap)
+	}
+	f := guestFinding(p, fmt.Sprintf("%s is in %s and %s is not on %s: it does not run there", p.Server.Name, p.Server.Status, tap.Device, tap.Node))
+	f.State, f.Missing = commands.Probable, missing
+	if p.Server.Fault != "" {
+		f.Summary += "; Nova's last error: " + commands.Clean(p.Server.Fault, 200)
+	}
+	p.Report(f)
+	return nil
+}
 
 // guestOff is the finding for a guest of which Nova says that it does not run. A
 // tap that is up all the same contradicts that, unless it is only paused.
