@@ -20,7 +20,9 @@ const iptablesVersion = "1.4.21"
 
 // notInstalled are programs that whybot looks for and that such a node need
 // not have.
-var notInstalled = []string{"nft", "iptables-nft-save", "iptables-legacy-save"}
+var notInstalled = []string{
+	"nft", "iptables-nft-save", "iptables-legacy-save", "ebtables", "ebtables-save", "ebtables-nft-save", "ebtables-legacy-save", "ipset",
+}
 
 // An output is what a command printed and how it ended.
 type output struct {
