@@ -14,6 +14,9 @@ type HopFrames struct {
 	Err error
 	// Frames are those of the window in which all hops were watched.
 	Frames []capture.Frame
+	// Strays are frames of the guest that pass a NIC with another VLAN's tag than
+	// the network's.
+	Strays []capture.Frame
 	// all are the frames the capture saw, the window's and a few around it:
 	// counters are read before and after the window, never at its very ends.
 	all []capture.Frame
@@ -147,11 +150,18 @@ func (t trace) unasked(atGuest bool) Flow {
 // lostRequest finds the first edge that requests go onto and do not leave.
 func (t trace) lostRequest() (Flow, bool) {
 	for i := 1; i < len(t.hops); i++ {
-		if t.requests(t.hops[i]) == 0 {
+		if t.requests(t.hops[i]) == 0 && !t.strayed(i) {
 			return Flow{State: FlowLost, Lost: t.requests(t.hops[i-1]), Edge: Edge{t.hops[i-1], t.hops[i], Request}}, true
 		}
 	}
 	return Flow{}, false
+}
+
+// strayed reports whether frames passed hop i with a wrong tag and arrived
+// behind it all the same: both ends are wrong alike.
+func (t trace) strayed(i int) bool {
+	return len(t.ps.Seen[t.hops[i]].Strays) > 0 &&
+		slices.ContainsFunc(t.hops[i+1:], func(h Hop) bool { return h.Kind != HopNIC && t.requests(h) > 0 })
 }
 
 // lostReply finds the edge, on the way back, that replies go onto and do not

@@ -172,6 +172,14 @@ func (p *Pass) carries(nic Hop) error {
 	}
 }
 
+// strays reports whether f passes a NIC with the tag of another VLAN than the
+// network's: a card that takes tags off the frame lets it through a filter for
+// untagged ones.
+func (p *Pass) strays(h Hop, f capture.Frame) bool {
+	n, ok := p.Port.Network.SegmentationID.Get()
+	return ok && h.Kind == HopNIC && p.Port.Network.Type.Or("") == "vlan" && f.VLAN != 0 && f.VLAN != n
+}
+
 // read takes the frames of one hop until its stream ends.
 func (w *watch) read(h Hop, stream io.Reader) {
 	err := capture.Read(stream, func(f capture.Frame) {
@@ -182,6 +190,10 @@ func (w *watch) read(h Hop, stream io.Reader) {
 		defer w.mu.Unlock()
 		if w.seen[h] == nil {
 			w.seen[h] = &HopFrames{}
+		}
+		if w.x.pass.strays(h, f) {
+			w.seen[h].Strays = append(w.seen[h].Strays, f)
+			return
 		}
 		w.seen[h].Frames = append(w.seen[h].Frames, f)
 		w.last = time.Now()

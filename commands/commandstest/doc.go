@@ -40,7 +40,8 @@
 //	+1.000 discover to ADDRESS inside a tunnel, when not to the other node's end
 //
 // behind which may stand `from ADDRESS@MAC` for a server that is not Neutron's,
-// `gives ADDRESS` and `sum good` or `sum bad` for its UDP checksum.
+// `gives ADDRESS`, `sum good` or `sum bad` for its UDP checksum, and `tag N` for
+// another tag on a NIC than the network's.
 //
 // Time is simulated: a question that listens for 20 s takes milliseconds, and
 // the engine sees every frame when the fixture says.

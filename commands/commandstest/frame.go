@@ -24,6 +24,7 @@ type frameLine struct {
 	from  string        // the server, as ADDRESS or ADDRESS@MAC; empty for the only one
 	gives netip.Addr    // the address offered, when it is not the guest's
 	sum   string        // "good" or "bad" for a UDP checksum; empty for none
+	tag   uint16        // the VLAN it has on a NIC; 0 for the network's
 	to    string        // end of the tunnel; empty for that of the other node
 }
 
@@ -88,6 +89,10 @@ func (f *frameLine) set(key, value string) error {
 		f.to = value
 	case key == "gives":
 		f.gives, err = netip.ParseAddr(value)
+	case key == "tag":
+		var id uint64
+		id, err = strconv.ParseUint(value, 10, 12)
+		f.tag = uint16(id)
 	case key == "sum" && (value == "good" || value == "bad"):
 		f.sum = value
 	default:
@@ -120,6 +125,9 @@ func (f frameLine) bytes(guest, server end, vlan uint16) []byte {
 		dst = everyone
 	}
 	b := append(append([]byte{}, dst.mac...), src.mac...)
+	if vlan != 0 && f.tag != 0 {
+		vlan = f.tag
+	}
 	if vlan != 0 {
 		b = binary.BigEndian.AppendUint16(append(b, 0x81, 0x00), vlan)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"whybot/commands"
+	"whybot/commands/capture"
 	"whybot/commands/fix"
 	"whybot/commands/node"
 	"whybot/runners"
@@ -56,6 +57,9 @@ func vlanIDs(p *commands.Pass, want int) error {
 		far, err := segmentOf(p, b.Hops)
 		errs = append(errs, err)
 		found = append(found, mismatch(p, b, near, far, want)...)
+		if f, ok := wrongTag(p, b, near, want); ok && !near.known {
+			found = append(found, f)
+		}
 		found = append(found, mismatch(p, b, far, near, want)...)
 		for _, e := range []segmentEnd{near, far} {
 			if e.known && e.link.VLAN == want && !otherParent(e) {
@@ -122,6 +126,30 @@ func mismatch(p *commands.Pass, b commands.Branch, e, other segmentEnd, want int
 		}}}
 	}
 	return []commands.Finding{f}
+}
+
+// wrongTag is the finding for a guest's frames that leave its node with another
+// tag, and do not come back under it. What makes them so is not known: the device
+// that has the sub-interface's name does not say what it is.
+func wrongTag(p *commands.Pass, b commands.Branch, e segmentEnd, want int) (commands.Finding, bool) {
+	if p.Packets == nil || !lostOn(p, b, e.edge) {
+		return commands.Finding{}, false
+	}
+	at := slices.IndexFunc(p.Packets.Seen[e.nic].Strays, func(f capture.Frame) bool { return !f.Reply && f.SrcMAC == p.Port.Port.MAC })
+	if at < 0 {
+		return commands.Finding{}, false
+	}
+	stray := p.Packets.Seen[e.nic].Strays[at]
+	return commands.Finding{
+		State: commands.Probable, Node: e.hop.Node, Branch: b.Node, Edge: e.edge,
+		Summary: fmt.Sprintf("The guest's frames pass %s with tag %d; network %s is VLAN %d", e.nic, stray.VLAN, p.Port.Network.Name, want),
+		Missing: "what " + e.hop.Device + " is: ip -d link does not show it as a VLAN link",
+		Evidence: []commands.Evidence{
+			linkEvidence(p, e.hop.Node, e.hop.Device),
+			{Source: e.nic.Node + ": tcpdump on " + e.nic.Device, Text: stray.String() + "\n"},
+		},
+		Advice: []string{"Find out who made " + e.hop.Device + " on " + e.hop.Node + " and with which tag."},
+	}, true
 }
 
 // lostOn reports whether the frames of b were seen to end on an edge.
