@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os/exec"
 	"slices"
@@ -179,6 +180,84 @@ func TestKernelResyncOverTheAPI(t *testing.T) {
 	}
 }
 
+// A DHCP agent is alive in the API while it runs. What Neutron is told while it
+// does not run reaches its node when it is started.
+func TestKernelADeadAgentLearnsWhenItIsStarted(t *testing.T) {
+	l, ctx := mustUp(t, Options{Distro: Debian}), testContext(t)
+	token, m := login(t, l), l.Machine(Controller01)
+	alive := func() bool {
+		return strings.Contains(callAPI(t, l, token, http.MethodGet, "/networking/v2.0/agents/"+DHCPAgentID(Controller01), nil, http.StatusOK), `"alive":true`)
+	}
+	hosts := func() string {
+		text, err := m.ReadFile("/var/lib/neutron/dhcp/" + paymentsNet.ID + "/host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	if !alive() {
+		t.Error("a running agent is called dead")
+	}
+	if _, err := m.Run(ctx, "systemctl", "stop", "neutron-dhcp-agent"); err != nil {
+		t.Fatal(err)
+	}
+	if alive() {
+		t.Error("a stopped agent is called alive")
+	}
+	if err := l.Neutron(ctx, unknownPort); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(hosts(), webMAC) {
+		t.Error("a dead agent followed Neutron")
+	}
+	if _, err := m.Run(ctx, "systemctl", "start", "neutron-dhcp-agent"); err != nil {
+		t.Fatal(err)
+	}
+	if !alive() || strings.Contains(hosts(), webMAC) {
+		t.Errorf("after its start: alive %t, hosts %q", alive(), hosts())
+	}
+	if err := l.Neutron(ctx, knownPort); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(hosts(), webMAC) {
+		t.Error("a running agent did not follow Neutron")
+	}
+	log, err := m.ReadFile("/var/log/neutron/neutron-dhcp-agent.log") // Debian's name of it
+	if err != nil || strings.Count(log, "started") != 2 {
+		t.Errorf("the agent's log: %q, %v", log, err)
+	}
+}
+
+// Disabling DHCP over the API takes the server and its port away, enabling it
+// brings both back with the same address.
+func TestKernelSubnetsAreServedAsTheAPISays(t *testing.T) {
+	l, ctx := mustUp(t, Options{}), testContext(t)
+	token := login(t, l)
+	if _, err := l.VM(Web1).WaitLease(ctx); err != nil {
+		t.Fatal(err)
+	}
+	before, err := l.Snapshot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ports = "/networking/v2.0/ports?device_owner=network:dhcp&network_id="
+	for _, enabled := range []bool{false, true} {
+		callAPI(t, l, token, http.MethodPut, "/networking/v2.0/subnets/"+paymentsNet.SubnetID,
+			map[string]any{"subnet": map[string]any{"enable_dhcp": enabled}}, http.StatusOK)
+		namespaces, err := l.Machine(Controller01).Run(ctx, "ip", "netns", "list")
+		if err != nil || strings.Contains(namespaces, DHCPNamespace(paymentsNet.ID)) != enabled {
+			t.Errorf("DHCP enabled %t: namespaces %q, %v", enabled, namespaces, err)
+		}
+		if has := strings.Contains(callAPI(t, l, token, http.MethodGet, ports+paymentsNet.ID, nil, http.StatusOK), "10.30.92.10"); has != enabled {
+			t.Errorf("DHCP enabled %t, and the API has the DHCP port: %t", enabled, has)
+		}
+	}
+	after, err := l.Snapshot(ctx)
+	if err != nil || after != before {
+		t.Errorf("%v; after disabling and enabling:\n%s\nwant\n%s", err, after, before)
+	}
+}
+
 func login(t *testing.T, l *Lab) string {
 	t.Helper()
 	var user cloudfake.User
@@ -198,7 +277,7 @@ func login(t *testing.T, l *Lab) string {
 	return resp.Header.Get("X-Subject-Token")
 }
 
-func callAPI(t *testing.T, l *Lab, token, method, path string, body any, want int) {
+func callAPI(t *testing.T, l *Lab, token, method, path string, body any, want int) string {
 	t.Helper()
 	b, err := json.Marshal(body)
 	if err != nil {
@@ -215,9 +294,14 @@ func callAPI(t *testing.T, l *Lab, token, method, path string, body any, want in
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if resp.StatusCode != want {
 		t.Fatalf("%s %s: %s, want %d", method, path, resp.Status, want)
 	}
+	return string(text)
 }
 
 func TestWiringKeepsWhatMattersAndNothingElse(t *testing.T) {

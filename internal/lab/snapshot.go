@@ -43,7 +43,9 @@ echo links; ip -o link`
 	b.WriteString("== cloud\n")
 	l.Cloud.Update(func(m *cloudfake.Model) {
 		fmt.Fprintf(&b, "%+v\n%+v\n", m.Networks, m.Subnets)
-		for _, p := range m.Ports {
+		ports := slices.Clone(m.Ports)
+		slices.SortFunc(ports, func(a, b cloudfake.Port) int { return cmp.Compare(a.ID, b.ID) })
+		for _, p := range ports {
 			fmt.Fprintf(&b, "%s up=%t host=%s vif=%s %+v\n", p.ID, !p.AdminDown, p.HostID, p.VIFType, p.FixedIPs)
 		}
 		bindings := slices.Clone(m.DHCPBindings)
