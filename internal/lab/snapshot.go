@@ -43,7 +43,8 @@ echo links; ip -o link`
 	b.WriteString("== cloud\n")
 	l.Cloud.Update(func(m *cloudfake.Model) {
 		fmt.Fprintf(&b, "%+v\n%+v\n", m.Networks, m.Subnets)
-		ports := slices.Clone(m.Ports)
+		// a DHCP agent's own port comes with its network and stays reserved
+		ports := slices.DeleteFunc(slices.Clone(m.Ports), func(p cloudfake.Port) bool { return p.DeviceOwner == dhcpOwner })
 		slices.SortFunc(ports, func(a, b cloudfake.Port) int { return cmp.Compare(a.ID, b.ID) })
 		for _, p := range ports {
 			fmt.Fprintf(&b, "%s up=%t host=%s vif=%s %+v\n", p.ID, !p.AdminDown, p.HostID, p.VIFType, p.FixedIPs)
