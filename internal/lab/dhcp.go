@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -116,19 +117,25 @@ func (l *Lab) firstOrders() map[string]map[string]map[string]string {
 
 const ordersDir = "/usr/lib/whylab/dhcp"
 
-// Neutron changes what the cloud knows and lets the DHCP agents know, as the
-// API would.
+// Neutron changes what the cloud knows and lets the agents know, as the API
+// would.
 func (l *Lab) Neutron(ctx context.Context, change func(*cloudfake.Model)) error {
 	l.Cloud.Update(change)
-	return l.tellDHCPAgents(ctx)
+	return l.tellAgents(ctx)
+}
+
+func (l *Lab) tellAgents(ctx context.Context) error {
+	l.telling.Lock()
+	defer l.telling.Unlock()
+	return errors.Join(l.tellDHCPAgents(ctx), l.tellL2Agents(ctx))
 }
 
 // onChange is what Neutron does on the nodes after somebody used its API.
 func (l *Lab) onChange() {
 	ctx, cancel := context.WithTimeout(context.Background(), bootTimeout)
 	defer cancel()
-	if err := l.tellDHCPAgents(ctx); err != nil {
-		l.options.Log.Error("dhcp agents", "error", err)
+	if err := l.tellAgents(ctx); err != nil {
+		l.options.Log.Error("neutron's agents", "error", err)
 	}
 }
 
@@ -136,8 +143,6 @@ func (l *Lab) onChange() {
 // runs and listens acts on what is new to it; another one finds it when it is
 // started.
 func (l *Lab) tellDHCPAgents(ctx context.Context) error {
-	l.telling.Lock()
-	defer l.telling.Unlock()
 	for _, name := range l.plan.controllers() {
 		var orders map[string]map[string]string
 		var refused []string

@@ -33,7 +33,7 @@ func dhcp24() []Fault {
 		return Fault{
 			ID: "DHCP-24", Variant: variant, Doc: doc, Want: requestLostAt("DHCP-24", Compute01), Options: o,
 			Inject: broken(inject...),
-			Heal:   healed(on(Compute01, logErrors+loseNeutron+policyAccept+restartAgent, file)),
+			Heal:   healed(on(Compute01, logErrors+restartAgent+"; "+policyAccept, file)),
 		}
 	}
 	return []Fault{

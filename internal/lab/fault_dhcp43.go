@@ -13,7 +13,7 @@ const (
 	// chain, $2 the pattern.
 	forgetReturn = `iptables-save | sed "/^-A $1 .*$2/d" | iptables-restore; `
 	// renewChains makes the agent write all of them anew.
-	renewChains = loseNeutron + restartAgent
+	renewChains = restartAgent
 )
 
 // dhcp43 is Neutron's own filter that drops the guest's DHCP.

@@ -33,7 +33,10 @@ type Lab struct {
 	vms      map[string]*VM
 
 	telling sync.Mutex
-	told    map[string]map[string]map[string]string // by machine, network and file: what its DHCP agent was told
+	// told is, by machine, network and file, what its DHCP agent was told;
+	// downTaps are the ports whose taps the L2 agents have set down.
+	told     map[string]map[string]map[string]string
+	downTaps map[string]bool
 
 	relays map[string]*relay
 
@@ -55,7 +58,7 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lab{Dir: c.dir, options: o, plan: newPlan(o), claim: c, machines: map[string]*Machine{}, vms: map[string]*VM{}, relays: map[string]*relay{}}
+	l := &Lab{Dir: c.dir, options: o, plan: newPlan(o), claim: c, machines: map[string]*Machine{}, vms: map[string]*VM{}, relays: map[string]*relay{}, downTaps: map[string]bool{}}
 	l.Cloud = cloudfake.New(newModel(l.plan, o))
 	l.Cloud.OnDHCPNetwork = func(string, string, bool) { l.onChange() } //nolint:contextcheck // no request's context: Neutron goes on when its client left
 	l.Cloud.OnChange, l.Cloud.AgentAlive = l.onChange, l.agentRuns

@@ -10,17 +10,6 @@ import (
 
 const trustedComment = `-m comment --comment "Accept all packets when port is trusted."`
 
-// neutronJumps are the places where Neutron's chains hang, one
-// "TABLE CHAIN TARGET" a line.
-const neutronJumps = `filter INPUT neutron-linuxbri-INPUT
-filter FORWARD neutron-filter-top
-filter FORWARD neutron-linuxbri-FORWARD
-filter OUTPUT neutron-filter-top
-filter OUTPUT neutron-linuxbri-OUTPUT
-raw PREROUTING neutron-linuxbri-PREROUTING
-raw OUTPUT neutron-linuxbri-OUTPUT
-`
-
 // neutronChains returns the input of iptables-restore --noflush that gives a
 // machine Neutron's chains.
 func neutronChains(style Style, trusted, guests []Port) string {

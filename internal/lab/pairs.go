@@ -43,7 +43,7 @@ var pairNames = [][2]string{
 	{"DHCP-43/egress-without-dhcp", "DHCP-10/entry-missing"},
 	{"DHCP-17/missing-on-compute", "DHCP-39/lease-of-deleted-port"},
 	{"DHCP-16/dhcp-tap-out", "DHCP-09/one-controller"},
-	{"DHCP-13/subnet-without-dhcp", "DHCP-16/guest-tap-out"},
+	{"DHCP-16/guest-tap-out", "DHCP-13/subnet-without-dhcp"},
 	{"DHCP-42/no-carrier", "DHCP-09/one-controller"},
 	{"DHCP-25/compute", "DHCP-11/newer-guest"},
 	{"DHCP-11/dnsmasq-dead-too", "DHCP-41/nova-chains"},

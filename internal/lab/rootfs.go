@@ -287,7 +287,6 @@ func (l *Lab) neutronFiles(t *tree, name string) {
 	t.file("usr/lib/whylab/networks", networks, 0o644)
 	t.file("usr/lib/whylab/vxlans", l.vxlanOrders(name), 0o644)
 	t.file("usr/lib/whylab/taps", taps, 0o644)
-	t.file("usr/lib/whylab/jumps", neutronJumps, 0o644)
 	t.file("usr/lib/whylab/chains", neutronChains(l.options.Style, trusted, guests), 0o644)
 	for network, files := range l.told[name] {
 		for file, text := range files {

@@ -28,10 +28,10 @@ while read -r tap mac address; do
 	ebtables -t nat -A "neutronARP-$tap" -p ARP --arp-ip-src "$address" -j ACCEPT
 done <$lib/guests
 
-if iptables -C FORWARD -j neutron-linuxbri-FORWARD 2>/dev/null; then
+# its rules, when any of them is missing
+rules() { grep -c '^-A neutron-' || :; }
+if iptables -C FORWARD -j neutron-linuxbri-FORWARD 2>/dev/null && [ "$(iptables-save | rules)" -ge "$(rules <$lib/chains)" ]; then
 	exit 0
 fi
-while read -r table chain target; do
-	iptables -t "$table" -D "$chain" -j "$target" 2>/dev/null || true
-done <$lib/jumps
+iptables-save | sed '/^-[AI] neutron-/d; /^:neutron-/d; / -j neutron-/d' | iptables-restore
 iptables-restore --noflush <$lib/chains
