@@ -62,8 +62,9 @@ var arrows = map[string][]string{
 }
 
 // testsMay is what the tests of every package may import besides: the lab, the
-// fakes, and the one policy, so that transports are tested against the real one.
-var testsMay = []string{"internal/...", "store", "store/storetest", "commands/commandstest", "commands/diagnose", "commands/fix", "commands/policy"}
+// fakes, the one policy, so that transports are tested against the real one, and
+// the words of runners.
+var testsMay = []string{"internal/...", "store", "store/storetest", "commands/commandstest", "commands/diagnose", "commands/fix", "commands/policy", "runners"}
 
 // homes says where each third-party module may be imported. A module that is
 // not named here may not be used: name it, with its home. An entry that ends in
