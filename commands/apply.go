@@ -125,7 +125,7 @@ func (e *Engine) alarm(ctx context.Context, r Petition) error {
 	}
 	refs := map[string]string{"proposal": p.ID, "plan": p.Hash}
 	if err := e.o.Memory.Append(ctx, Event{
-		Incident: p.Incident, Kind: EventGlass, At: e.o.Now(), Actor: r.Who, Text: p.Title + ": " + r.Reason, Refs: refs,
+		Incident: p.Incident, Kind: EventAlarm, At: e.o.Now(), Actor: r.Who, Text: "break-glass: " + p.Title + ": " + r.Reason, Refs: refs,
 	}); err != nil {
 		return err
 	}

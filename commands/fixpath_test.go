@@ -348,6 +348,7 @@ type bench struct {
 	memory *store.Store
 	engine *commands.Engine
 	path   string
+	policy commands.Policy // nil for what allow says
 
 	fixes    []*commands.Fix
 	patience time.Duration // how long a change may take to show
@@ -359,8 +360,13 @@ type bench struct {
 
 func newBench(t *testing.T, fixes ...*commands.Fix) *bench {
 	t.Helper()
+	return newBenchWith(t, nil, fixes...)
+}
+
+func newBenchWith(t *testing.T, policy commands.Policy, fixes ...*commands.Fix) *bench {
+	t.Helper()
 	t.Cleanup(func() { goleak.VerifyNone(t) })
-	b := &bench{t: t, world: newWorld(), path: filepath.Join(t.TempDir(), "whybot.db")}
+	b := &bench{t: t, world: newWorld(), policy: policy, path: filepath.Join(t.TempDir(), "whybot.db")}
 	memory, err := store.Open(t.Context(), store.Options{Path: b.path})
 	if err != nil {
 		t.Fatal(err)
@@ -385,6 +391,17 @@ func (b *bench) settle(d time.Duration) {
 func (b *bench) newEngine(fixes ...*commands.Fix) *commands.Engine {
 	b.t.Helper()
 	b.fixes = fixes
+	policy := b.policy
+	if policy == nil {
+		policy = commands.PolicyFunc(func(_ context.Context, r commands.Petition) error {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if b.allow == nil {
+				return nil
+			}
+			return b.allow(r.Who, r.Proposal)
+		})
+	}
 	e, err := commands.New(commands.Options{
 		Diagnoses: []*commands.Diagnosis{
 			brokenCell("DHCP-90", "forward", guestEdge, fixes...),
@@ -392,14 +409,7 @@ func (b *bench) newEngine(fixes ...*commands.Fix) *commands.Engine {
 		},
 		Fixes: allFixes, StepKinds: []*commands.StepKind{cell, kick, aloft},
 		Shell: b.world, Sniffer: b.world, Changer: b.world, Cloud: b.world, CloudChanger: b.world, Memory: b.memory,
-		Policy: commands.PolicyFunc(func(_ context.Context, r commands.Petition) error {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			if b.allow == nil {
-				return nil
-			}
-			return b.allow(r.Who, r.Proposal)
-		}),
+		Policy: policy,
 		Settle: cmp.Or(b.patience, 50*time.Millisecond), Packet: time.Second, Now: b.now,
 	})
 	if err != nil {

@@ -41,7 +41,7 @@ const (
 	EventVerdict  EventKind = "verdict"
 	EventProposed EventKind = "proposed"
 	EventApproved EventKind = "approved"
-	EventGlass    EventKind = "break-glass" // somebody approves alone, in an emergency
+	EventAlarm    EventKind = "alarm" // somebody breaks the glass: approves alone, in an emergency
 	EventDeclined EventKind = "declined"
 	EventApplying EventKind = "applying"
 	EventApplied  EventKind = "applied"

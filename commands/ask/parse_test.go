@@ -167,7 +167,7 @@ func isHidden(r rune) bool {
 // Ten times the text may take ten times the time, with room for noise, but not
 // a hundred times.
 func TestLinearTime(t *testing.T) {
-	const small, large, most = 10_000, 100_000, 40
+	const small, large, most = 10_000, 100_000, 70
 	for _, piece := range repeated {
 		short, long := repeat(piece, small), repeat(piece, large)
 		if ratio := float64(fastest(long)) / float64(fastest(short)); ratio > most {

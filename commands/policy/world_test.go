@@ -147,8 +147,10 @@ func (w *world) FindServers(context.Context, string) ([]runners.Server, error) {
 func (w *world) Attachments(context.Context, runners.Server) ([]runners.Attachment, error) {
 	return nil, nil
 }
-func (w *world) RemoveDHCPNetwork(context.Context, string, string) error { return nil }
-func (w *world) AddDHCPNetwork(context.Context, string, string) error    { return nil }
+func (w *world) Object(context.Context, runners.CloudRef) (runners.CloudObject, error) {
+	return runners.CloudObject{}, nil
+}
+func (w *world) Do(context.Context, runners.CloudCall) error { return nil }
 
 func (w *world) blame(why string) {
 	if w.wrong == "" {
