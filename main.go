@@ -51,7 +51,7 @@ func subcommands() []subcommand {
 		{"ask", "[--config F] [--json] [--no-capture] WORDS...   one question from the terminal", environment.ask},
 		{"parse", "[--json]   one question per line on stdin, how whybot understands each", environment.parse},
 		{"fix", "show|apply|undo|decline ID [--config F] [--json] [--as NAME] [--reason TEXT] [--yes] [--break-glass]", environment.fix},
-		{"policy", "test --user U [--fix F] [--class F1] [--channel C] [--asker U2] [--groups S1,S2] [--config F]   may they approve it?", environment.policy},
+		{"policy", "test --user U [--fix F] [--class F1] [--channel C] [--asker U2] [--groups S1,S2] [--break-glass] [--config F]   may they approve it?", environment.policy},
 		{"timeline", "[--config F] [--json|--csv|--markdown] [WORDS...|verify]   incidents, or what happened", environment.timeline},
 		{"check", "[--config F]   reach everything and say what is missing", environment.check},
 		{"demo", "[--script]   everything in one process, no accounts", environment.demo},
