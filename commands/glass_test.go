@@ -14,7 +14,8 @@ type emergencies struct {
 	told []string
 	deaf bool
 	deny commands.Deed // refused however it is asked
-	b    *bench
+	// look sees the proposal at the moment of the alarm.
+	look func(commands.Proposal)
 }
 
 func (*emergencies) Rule(string, commands.Class) commands.Rule { return commands.Rule{Needed: 2} }
@@ -30,16 +31,21 @@ func (e *emergencies) Alarm(_ context.Context, p commands.Petition) error {
 	if e.deaf {
 		return errors.New("slack does not answer")
 	}
-	e.b.wantState(p.Proposal.ID, commands.Proposed)
-	e.b.wantSent()
+	e.look(p.Proposal)
 	e.told = append(e.told, p.Reason)
 	return nil
+}
+
+// untouched expects that nothing has been claimed or changed yet.
+func (b *bench) untouched(p commands.Proposal) {
+	b.wantState(p.ID, commands.Proposed)
+	b.wantSent()
 }
 
 func TestBreakGlassIsToldBeforeAnythingChanges(t *testing.T) {
 	policy := &emergencies{}
 	b := newBenchWith(t, policy, mend)
-	policy.b = b
+	policy.look = b.untouched
 	p := b.ask()
 	if p.Approvals != 2 || p.Rule == nil || p.Rule.Needed != 2 {
 		t.Fatalf("sealed with %d people and %+v", p.Approvals, p.Rule)
@@ -60,7 +66,7 @@ func TestBreakGlassIsToldBeforeAnythingChanges(t *testing.T) {
 func TestBreakGlassAfterAgreeing(t *testing.T) {
 	policy := &emergencies{}
 	b := newBenchWith(t, policy, mend)
-	policy.b = b
+	policy.look = b.untouched
 	p := b.ask()
 	out, err := b.engine.Apply(t.Context(), p.ID, bob, nil)
 	if err != nil || out.Proposal.State != commands.Proposed {
@@ -92,7 +98,7 @@ func TestBreakGlassRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			policy := c.policy
 			b := newBenchWith(t, &policy, mend)
-			policy.b = b
+			policy.look = b.untouched
 			p := b.ask()
 			if c.before != nil {
 				c.before(b, p)
