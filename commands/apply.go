@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"whybot/commands/capture"
 	"whybot/runners"
 )
 
@@ -481,7 +482,9 @@ func (e *Engine) prove(ctx context.Context, p Proposal, progress func(Progress))
 	v := proof.Verdict
 	e.offerNext(ctx, incs[0], p, pass, &proof)
 	switch {
-	case v.State == Healthy && p.Held && !proof.Served:
+	case v.State == Healthy && p.Exchange.V6() && !slices.Contains(proof.Given, p.Exchange):
+		p = e.settle(ctx, p, Applied, EventNote, fmt.Sprintf("Applied, but not proven: no %s of the guest was seen since. Set its link down and up, then ask again.", p.Exchange))
+	case v.State == Healthy && p.Held && !slices.Contains(proof.Given, capture.DHCP):
 		p = e.settle(ctx, p, Applied, EventNote, "Applied, but not proven: the guest held its address before and did not ask since. Renew its lease, then ask again.")
 	case v.State == Healthy:
 		p = e.settle(ctx, p, Verified, EventVerified, "Proven: "+v.Summary)

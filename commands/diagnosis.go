@@ -42,6 +42,10 @@ type Scope struct {
 	NetworkID string
 	// VXLAN is the network's device on the node; empty for other networks.
 	VXLAN string
+	// IPv6 says that the path is about IPv6 too.
+	IPv6 bool
+	// Routers are the ids of the routers on it that advertise to the guest.
+	Routers []string
 }
 
 // A Pass is one run of one diagnosis. It holds everything Run may read and

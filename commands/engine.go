@@ -263,7 +263,7 @@ func (e *Engine) examinePort(
 	x.readNodes(ctx)
 	x.diagnose(ctx)
 	verdict, findings, rest := judge(x.pass, x.findings, x.unseen)
-	if !o.NoCapture && verdict.State != Proven && len(path.Exchanges()) > 0 {
+	if !o.NoCapture && len(path.Exchanges()) > 0 && !x.pass.closed(verdict) {
 		tell("static reading: %s; now listening on %d hops", verdict.State, len(capturable(path)))
 		x.watchPackets(ctx)
 		x.diagnose(ctx)
@@ -272,8 +272,23 @@ func (e *Engine) examinePort(
 	return Answer{
 		Incident: inc.ID, Question: inc.Question, VM: server.Name, Verdict: verdict, Path: x.seen(), Findings: findings,
 		Unknown: x.unseen, Checked: x.checked, Notes: append(x.notes(verdict, findings), rest...),
-		Served: x.pass.Packets != nil && x.pass.Packets.Acknowledged(path), Held: x.pass.guestHolds(),
+		Given: x.pass.given(), Held: x.pass.guestHolds(),
 	}, x.pass, nil
+}
+
+// closed reports whether packets could not change what is proven: that IPv6 is
+// broken says nothing of IPv4, which most guests are missed by first.
+func (p *Pass) closed(v Verdict) bool {
+	return v.State == Proven && (!v.Exchange.V6() || !slices.ContainsFunc(p.asked(), func(e Exchange) bool { return !e.V6() }))
+}
+
+// given returns the exchanges that gave the guest its address while whybot
+// listened.
+func (p *Pass) given() []Exchange {
+	if p.Packets == nil {
+		return nil
+	}
+	return p.Packets.Granted(p.Path)
 }
 
 // Now returns the engine's time; transports use it for what they show.

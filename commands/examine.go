@@ -31,7 +31,8 @@ func (p *Pass) scopes() []Scope {
 	for _, n := range p.Path.Nodes() {
 		scopes = append(scopes, Scope{
 			Node: n, Guest: n == p.Path.Node, NetworkID: p.Port.Network.ID, VXLAN: p.vxlanOn(n),
-			Serves: slices.ContainsFunc(p.Path.Branches, func(b Branch) bool { return b.Node == n }),
+			Serves:  slices.ContainsFunc(p.Path.Branches, func(b Branch) bool { return b.Node == n && b.Runs(Dnsmasq) }),
+			Routers: p.Path.routersOn(n), IPv6: slices.ContainsFunc(p.Path.Exchanges(), Exchange.V6),
 		})
 	}
 	return scopes
@@ -192,7 +193,7 @@ func (x *examination) packetBlinds() {
 // sortChecks puts what was found good into the order of the path; what concerns
 // a whole node comes before its devices, what OpenStack says before all.
 func (p *Path) sortChecks(checks []Check) {
-	rank := map[Hop]int{}
+	rank := map[Hop]int{{}: 0}
 	for i, h := range p.Hops() {
 		rank[h] = 2*i + 2
 		if _, ok := rank[Hop{Node: h.Node}]; !ok {
@@ -218,6 +219,8 @@ func (x *examination) seen() []HopSeen {
 		if x.pass.Packets != nil {
 			frames, watched := x.pass.Packets.Seen[h]
 			switch {
+			case h.Node == "":
+				s.Why = "outside of what whybot can look at"
 			case !watched:
 				s.Why = "not a place to capture; its tap shows the same frames"
 			case frames.Err != nil:

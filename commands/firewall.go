@@ -23,7 +23,16 @@ type View struct {
 
 // OtherBackend reports whether the view holds iptables rules that the plain
 // iptables does not list.
-func (v View) OtherBackend() bool { return v.Binary == "iptables-nft" || v.Binary == "iptables-legacy" }
+func (v View) OtherBackend() bool {
+	_, backend, _ := strings.Cut(v.Binary, "tables-")
+	return v.IPTables() && backend != ""
+}
+
+// IPTables reports whether the view is one of iptables or ip6tables.
+func (v View) IPTables() bool { return strings.HasPrefix(v.Binary, "iptables") || v.IPv6() }
+
+// IPv6 reports whether the view is one of ip6tables.
+func (v View) IPv6() bool { return strings.HasPrefix(v.Binary, "ip6tables") }
 
 // A Firewall is everything on a node that may drop a frame.
 type Firewall struct {
@@ -38,7 +47,10 @@ type Firewall struct {
 
 	merged   *netfilter.Ruleset // all views, in which a frame meets them
 	switches netfilter.BridgeNetfilter
-	links    node.Links
+	// switches6 are those of IPv6 frames; nothing is known of them unless the
+	// path is about IPv6.
+	switches6 netfilter.BridgeNetfilter
+	links     node.Links
 }
 
 // Firewall returns what filters frames on nodeName. Its error says why nothing
@@ -60,6 +72,10 @@ func (p *Pass) Firewall(nodeName string) (*Firewall, error) {
 	if out, err := p.Output(nodeName, "bridge-nf"); err == nil {
 		f.switches.Loaded = netfilter.Truth(out.ExitCode == 0)
 		f.switches.Sysctl = flag(out)
+	}
+	f.switches6 = netfilter.BridgeNetfilter{IPv6: true, Loaded: f.switches.Loaded}
+	if out, err := p.Output(nodeName, "bridge-nf6"); err == nil {
+		f.switches6.Sysctl = flag(out)
 	}
 	if out, err := p.Output(nodeName, "ip-forward"); err == nil {
 		f.IPForward = flag(out)
@@ -112,15 +128,25 @@ func (f *Firewall) readTables(r reading) error {
 	}
 	f.Views = append(f.Views, View{Binary: "iptables", Probe: "iptables-save", Rules: plain})
 	f.readOther(r, "iptables")
-	ebtables, err := listing(f.Node, r, "ebtables-save")
+	f.readOptional(r, "ebtables")
+	if _, asked := r.results["ip6tables-save"]; asked {
+		f.readOptional(r, "ip6tables")
+	}
+	return nil
+}
+
+// readOptional reads what a program lists that need not be there: then it has
+// no rules.
+func (f *Firewall) readOptional(r reading, program string) {
+	probe := program + "-save"
+	rules, err := listing(f.Node, r, probe)
 	switch {
 	case err == nil:
-		f.Views = append(f.Views, View{Binary: "ebtables", Probe: "ebtables-save", Rules: ebtables})
-		f.readOther(r, "ebtables")
+		f.Views = append(f.Views, View{Binary: program, Probe: probe, Rules: rules})
+		f.readOther(r, program)
 	case runners.KindOf(err) != runners.MissingProgram:
 		f.Hidden = err
 	}
-	return nil
 }
 
 // readOther reads the back end of a program that its plain name is not.
@@ -171,7 +197,7 @@ func (f *Firewall) listedElsewhere(r reading, t *netfilter.Table) bool {
 	if !t.LikeIPTables() {
 		return t.Family == "arp"
 	}
-	program := map[string]string{"ip": "iptables", "bridge": "ebtables"}[t.Family]
+	program := map[string]string{"ip": "iptables", "ip6": "ip6tables", "bridge": "ebtables"}[t.Family]
 	return slices.ContainsFunc(f.Views, func(v View) bool {
 		if program == "" || !strings.HasPrefix(v.Binary, program) || !f.speaksNFT(r, v.Binary) {
 			return false

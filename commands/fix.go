@@ -138,11 +138,13 @@ type Proposal struct {
 	ID       string `json:"id"` // "fx-…", unguessable
 	Incident string `json:"incident"`
 	// Asker asked the question; a policy may keep them from approving.
-	Asker      Actor         `json:"asker"`
-	Fix        string        `json:"fix"`
-	Class      Class         `json:"class"`
-	Title      string        `json:"title"`
-	Cause      string        `json:"cause"`
+	Asker Actor  `json:"asker"`
+	Fix   string `json:"fix"`
+	Class Class  `json:"class"`
+	Title string `json:"title"`
+	Cause string `json:"cause"`
+	// Exchange is the one that the cause stops; empty when it stops all.
+	Exchange   Exchange      `json:"exchange,omitempty"`
 	Edge       *EdgeJSON     `json:"edge,omitempty"`
 	Persistent bool          `json:"persistent"`
 	Steps      []Step        `json:"steps"`

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"whybot/commands/capture"
 	"whybot/runners"
 )
 
@@ -30,7 +31,8 @@ func judge(p *Pass, findings []Finding, unseen []Blind) (Verdict, []Finding, []s
 	worst := 0
 	for i, e := range asked {
 		verdicts[i] = j.of(e)
-		if weight(verdicts[i], e) > weight(verdicts[worst], asked[worst]) {
+		verdicts[i].Exchange = e
+		if j.weight(verdicts[i], e) > j.weight(verdicts[worst], asked[worst]) {
 			worst = i
 		}
 	}
@@ -56,14 +58,28 @@ func (p *Pass) asked() []Exchange {
 	return all
 }
 
-// weight orders the verdicts of several exchanges. That nothing was seen of
-// IPv6 does not outweigh that IPv4 works: few guests show that they want it.
-func weight(v Verdict, e Exchange) int {
+// weight orders the verdicts of several exchanges.
+func (j *judgement) weight(v Verdict, e Exchange) int {
 	w := 2 * severity(v.State)
-	if e.V6() && v.State == Unclear {
+	if v.State == Unclear && j.unmissed(e) {
 		w -= 3
 	}
 	return w
+}
+
+// unmissed reports whether nothing is known to be amiss with an exchange of
+// IPv6: all of its way was watched, and the guest did not ask, or asked a router
+// that is not the cloud's. That does not outweigh that IPv4 works: few guests
+// show that they want IPv6.
+func (j *judgement) unmissed(e Exchange) bool {
+	if !e.V6() || j.p.Packets == nil {
+		return false
+	}
+	return !slices.ContainsFunc(j.p.Path.Of(e), func(b Branch) bool {
+		f := j.p.Packets.Trace(j.p.Path, b, e)
+		outside := f.State == FlowLost && f.Edge.To.Node == ""
+		return f.State != FlowSilent && !outside || j.blindOn(b)
+	})
 }
 
 // settled makes a verdict about a server on the move, or not yet built, less
@@ -141,7 +157,7 @@ func (j *judgement) delivered(e Exchange) (Verdict, bool) {
 		_, replies := j.p.Packets.Count(j.p.Path.Guest[0])
 		summary := fmt.Sprintf("DHCP works for %s: the server on %s acknowledged its lease while whybot listened (replies at its tap: %d).", j.p.Server.Name, b.Node, replies)
 		if e.V6() {
-			summary = fmt.Sprintf("IPv6 works for %s: the %s of %s reached its tap while whybot listened.", j.p.Server.Name, e, b.Node)
+			summary = fmt.Sprintf("IPv6 works for %s: the %s of %s reached its tap while whybot listened.", j.p.Server.Name, FrameName(e, Reply), b.who())
 		}
 		return Verdict{State: Healthy, Title: "The guest gets its address", Summary: summary}, true
 	}
@@ -177,9 +193,9 @@ func (j *judgement) cutOf(b Branch, e Exchange, yielding bool) cut {
 		if j.findings[c.finding].State == Proven && c.effect.State == Proven {
 			c.rank = cutProven
 		}
-	case c.flow.State == FlowLost, c.flow.State == FlowOffered:
+	case c.flow.State == FlowLost, c.flow.State == FlowOffered, c.flow.State == FlowRefused:
 		c.rank = lostUnnamed
-	case !e.V6() && j.p.guestHolds() && !j.blindOn(b):
+	case j.p.holdsBy(e) && !j.blindOn(b):
 		c.rank = uncut
 	default:
 		c.rank = notSeen
@@ -212,15 +228,30 @@ func (f Finding) explains(effect Finding) bool {
 // as flow says. A finding without an edge is true of the whole path.
 func (p *Path) cutBy(f Finding, b Branch, e Exchange, flow Flow) bool {
 	switch {
-	case f.Aside, f.Branch != "" && f.Branch != b.Node, f.Exchange != "" && f.Exchange != e:
+	case f.Aside, f.Branch != "" && f.Branch != b.Node, f.Exchange != "" && f.Exchange != e, !p.passes(b, f.Edge):
 		return false
 	case flow.State == FlowOffered: // the way is free up to the guest itself
 		return f.Edge == (Edge{}) || f.Edge.Direction == Reply && f.Edge.From == p.Guest[0]
+	case flow.State == FlowRefused: // and here both ways, up to what the server knows
+		return f.Edge == (Edge{}) || f.Edge.To == b.Server() || f.Edge.From == b.Server()
 	case flow.State == FlowLost:
 		return Within(p.Flow(b), f.Edge, flow.Edge)
 	default:
 		return true
 	}
+}
+
+// passes reports whether the frames of b pass both ends of an edge, as far as
+// those are hops of the path at all: what is wrong at one server's tap is
+// nothing to another server of the same node.
+func (p *Path) passes(b Branch, e Edge) bool {
+	flow, hops := p.Flow(b), p.Hops()
+	for _, h := range []Hop{e.From, e.To} {
+		if slices.Contains(hops, h) && !slices.Contains(flow, h) {
+			return false
+		}
+	}
+	return true
 }
 
 // blindOn reports whether anything on b's way could not be seen: what was not
@@ -229,9 +260,29 @@ func (j *judgement) blindOn(b Branch) bool {
 	return slices.ContainsFunc(j.unseen, func(u Blind) bool { return u.Node == "" || u.Node == b.Node || u.Node == j.p.Path.Node })
 }
 
-// guestHolds reports whether the guest answered ARP for its own address.
+// guestHolds reports whether the guest answered for its own address: to ARP, or
+// to neighbour discovery.
 func (p *Pass) guestHolds() bool {
 	return p.Packets != nil && p.Packets.Holder != "" && p.Packets.Holder == p.Port.Port.MAC
+}
+
+// holdsBy reports whether the guest answers for an address that the exchange e
+// gives.
+func (p *Pass) holdsBy(e Exchange) bool {
+	return p.guestHolds() && e.V6() == strings.Contains(p.address(), ":")
+}
+
+// address is the address of the guest's that it is asked for: of IPv4 where it
+// has one.
+func (p *Pass) address() string {
+	address := ""
+	for _, ip := range p.Port.Port.FixedIPs {
+		if strings.Count(ip.Address, ".") == 3 {
+			return ip.Address
+		}
+		address = cmp.Or(address, ip.Address)
+	}
+	return address
 }
 
 // Within reports whether an edge lies on the edge frames are lost on, which
@@ -309,7 +360,7 @@ func (j *judgement) named(worst cut, cuts []cut) Verdict {
 	}
 	f := j.findings[first.finding]
 	v := rooted(f, first.effect)
-	if !first.exchange.V6() && j.p.guestHolds() {
+	if j.p.holdsBy(first.exchange) {
 		v.Summary = strings.TrimSuffix(v.Summary, ".") + fmt.Sprintf(". %s still answers for its address now; the next renewal may fail.", j.p.Server.Name)
 	}
 	return v
@@ -327,25 +378,54 @@ func rooted(f, effect Finding) Verdict {
 	return v
 }
 
+// who names the server of a branch: by its node, or what it is.
+func (b Branch) who() string {
+	if b.Node == "" {
+		return "a router outside (" + b.Beyond + ")"
+	}
+	return b.Node
+}
+
 func (j *judgement) unnamed(c cut) Verdict {
-	if c.flow.State == FlowOffered {
+	switch c.flow.State {
+	case FlowOffered:
 		return Verdict{
 			State: Unclear, Title: "Offers reach the guest, and it does not take them",
 			Summary: fmt.Sprintf("Offers of the server on %s reach %s, and no lease was acknowledged: the guest drops them, or what follows is lost.", c.branch.Node, j.p.Path.Guest[0]),
 			Missing: "what the guest says of the offers: its console log, its own packet filter, bad UDP checksums (tcpdump -vv on the tap)",
 		}
+	case FlowRefused:
+		if c.exchange == capture.RA {
+			return Verdict{
+				State: Unclear, Title: "The router advertises something else than the guest's subnet",
+				Summary: fmt.Sprintf("Advertisements of %s reach %s, and none of them lets it make an address in %v.", c.branch.who(), j.p.Server.Name, c.branch.Makes),
+				Missing: "why the router leaves the prefix out: its configuration",
+			}
+		}
+		return Verdict{
+			State: Unclear, Title: "The server has no address for the guest",
+			Summary: fmt.Sprintf("The server on %s answers %s that it has no address for it.", c.branch.Node, j.p.Server.Name),
+			Missing: "why dnsmasq on " + c.branch.Node + " has none: its log, its range and its host file",
+		}
+	default:
 	}
 	e := c.flow.Edge
 	v := Verdict{
 		State: Unclear, Title: "Lost on a known edge, for a reason whybot does not know",
-		Summary: fmt.Sprintf("%d frames (%s %s) left %s and none arrived at %s. No rule or state that was read is known to do it.",
-			c.flow.Lost, c.exchange, e.Direction, e.From, e.To),
+		Summary: fmt.Sprintf("%d frames (%s) left %s and none arrived at %s. No rule or state that was read is known to do it.",
+			c.flow.Lost, FrameName(c.exchange, e.Direction), e.From, e.To),
 		Edge: e.JSON(),
 	}
-	hidden := slices.IndexFunc(j.unseen, func(u Blind) bool { return u.Node == e.From.Node || u.Node == e.To.Node })
+	if e.To.Node == "" {
+		v.Title = "No advertisement comes in from outside"
+		v.Summary = fmt.Sprintf("%d frames (%s) of %s left %s, and no advertisement came in: %s.", c.flow.Lost, FrameName(c.exchange, e.Direction), j.p.Server.Name, e.From, c.branch.Beyond)
+	}
+	hidden := slices.IndexFunc(j.unseen, func(u Blind) bool { return u.Node != "" && (u.Node == e.From.Node || u.Node == e.To.Node) })
 	switch {
 	case hidden >= 0:
 		v.Missing = j.unseen[hidden].What + ": " + j.unseen[hidden].Why
+	case e.To.Node == "" || e.From.Node == "":
+		v.Missing = "whether the router outside advertises on this network: " + c.branch.Beyond
 	case e.From.Node != e.To.Node:
 		v.Missing = "what lies between the two NICs: virtual switch port groups (forged transmits, promiscuous mode, VLAN trunk) and physical switch ports"
 	case e.To.Kind == HopServer:
@@ -356,20 +436,38 @@ func (j *judgement) unnamed(c cut) Verdict {
 	return v
 }
 
+// FrameName names the frames of an exchange that go in a direction.
+func FrameName(e Exchange, d Direction) string {
+	if e != capture.RA {
+		return fmt.Sprintf("%s %s", e, d)
+	}
+	if d == Request {
+		return "router solicitation"
+	}
+	return "router advertisement"
+}
+
+// asking is what a guest sends first.
+var asking = map[Exchange]string{capture.DHCP: "DHCP request", capture.DHCPv6: "DHCPv6 solicit", capture.RA: "router solicitation"}
+
 func (j *judgement) notSeen(c cut) Verdict {
 	v := Verdict{State: Unclear, Title: "Not enough could be seen"}
 	switch {
 	case j.p.Packets == nil:
-		v.Summary = "Nothing that was read stops DHCP on the path, but no packets were looked at."
-		v.Missing = "a capture of the guest's DHCP packets"
-	case j.p.guestHolds():
+		v.Summary = fmt.Sprintf("Nothing that was read stops the %s on the path, but no packets were looked at.", c.exchange)
+		v.Missing = fmt.Sprintf("a capture of the guest's %s packets", c.exchange)
+	case j.p.holdsBy(c.exchange):
 		v.Summary = j.p.Server.Name + " answers for its address now. Whether DHCP would serve it again is not known."
+	case c.flow.State == FlowSilent && c.exchange.V6():
+		v.Summary = fmt.Sprintf("%s sent no %s in %.0f s, and none of %s came; nothing that was read stops it on the path.",
+			j.p.Server.Name, asking[c.exchange], j.p.Packets.Took.Seconds(), c.branch.who())
+		v.Missing = "a " + asking[c.exchange] + " of the guest: set its link down and up, then ask again"
 	case c.flow.State == FlowSilent:
 		v.Summary = fmt.Sprintf("%s sent no DHCP request in %.0f s%s; nothing that was read stops DHCP on the path.",
 			j.p.Server.Name, j.p.Packets.Took.Seconds(), j.unanswered())
 		v.Missing = "a DHCP request of the guest: renew its lease from the console, then ask again"
 	default:
-		v.Summary = "The packets could not be followed on " + c.branch.Node + "."
+		v.Summary = "The packets could not be followed to " + c.branch.who() + "."
 	}
 	if i := slices.IndexFunc(j.findings, func(f Finding) bool { return !f.Aside }); i >= 0 {
 		v.Summary += fmt.Sprintf(" Found so far: %s (%s).", j.findings[i].Summary, j.findings[i].State)

@@ -1,11 +1,13 @@
 package commands
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
 	"whybot/commands/capture"
 	"whybot/commands/node"
+	"whybot/runners"
 )
 
 // A HopFrames is what a capture at one hop saw.
@@ -46,6 +48,7 @@ type FlowState string
 const (
 	FlowDelivered FlowState = "delivered" // this server's acknowledgement reached the guest's tap
 	FlowOffered   FlowState = "offered"   // its offers did, and no acknowledgement that the guest kept
+	FlowRefused   FlowState = "refused"   // it said to the guest that it has no address for it
 	FlowLost      FlowState = "lost"      // frames end on one edge
 	FlowSilent    FlowState = "silent"    // the guest sent nothing
 	FlowBlind     FlowState = "blind"     // not enough hops were observed
@@ -89,10 +92,10 @@ func (ps *Packets) Trace(p *Path, b Branch, e Exchange) Flow {
 	}
 	last := hops[len(hops)-1]
 	switch {
-	case t.replies(first) > 0, last.Node != b.Node || last.Kind != HopTap:
+	case t.replies(first) > 0, !p.isDoor(b, last):
 		return Flow{State: FlowBlind}
 	case t.replies(last) == 0:
-		return Flow{State: FlowLost, Lost: t.requests(last), Edge: Edge{last, b.Hops[len(b.Hops)-1], Request}}
+		return Flow{State: FlowLost, Lost: t.requests(last), Edge: Edge{last, b.Server(), Request}}
 	}
 	return t.lostReply()
 }
@@ -100,21 +103,23 @@ func (ps *Packets) Trace(p *Path, b Branch, e Exchange) Flow {
 // granted and offered are the replies that give a guest its address, and those
 // that only announce one.
 var (
-	granted = map[Exchange]string{capture.DHCP: "Ack", capture.DHCPv6: "Reply", capture.RA: "RouterAdvertisement"}
+	granted = map[Exchange]string{capture.DHCP: "Ack", capture.DHCPv6: "Reply", capture.RA: capture.Advertisement}
 	offered = map[Exchange]string{capture.DHCP: "Offer", capture.DHCPv6: "Advertise"}
 )
 
 // given says what the first hop saw the guest being given: its address, the
-// offer of it, or nothing (""). An acknowledgement may be that of a renewal,
+// offer of it, that there is none, or nothing (""). An acknowledgement may be that of a renewal,
 // which goes to one server.
 func (t trace) given() FlowState {
 	first := t.hops[0]
-	acknowledged := t.saw(first, granted[t.exchange])
+	acknowledged := t.gave(first)
 	switch {
 	case acknowledged && !t.ps.turnedAway(first):
 		return FlowDelivered
 	case acknowledged || t.saw(first, offered[t.exchange]):
 		return FlowOffered
+	case t.saw(first, capture.Refusal), t.saw(first, capture.Advertisement): // of other prefixes
+		return FlowRefused
 	}
 	return ""
 }
@@ -205,6 +210,27 @@ func (t trace) replies(h Hop) int {
 	return n
 }
 
+// gave reports whether h saw the branch's server give the guest its address, or
+// what it makes it of.
+func (t trace) gave(h Hop) bool {
+	return slices.ContainsFunc(t.ps.Seen[h].Frames, func(f capture.Frame) bool {
+		return f.Exchange == t.exchange && f.Reply && f.Type == granted[t.exchange] && fromServer(f, t.branch) && t.branch.suffices(f)
+	})
+}
+
+// suffices reports whether a reply has what the guest needs of it: an address of
+// DHCPv6, unless it gives options only, and of a router the prefixes.
+func (b Branch) suffices(f capture.Frame) bool {
+	switch f.Exchange {
+	case capture.DHCPv6:
+		return b.Stateless || f.Yours.IsValid()
+	case capture.RA:
+		return !slices.ContainsFunc(b.Makes, func(p netip.Prefix) bool { return !f.Router.Offers(p) })
+	default:
+		return true
+	}
+}
+
 // saw reports whether a frame of the branch's server of that type was seen at
 // h.
 func (t trace) saw(h Hop, kind string) bool {
@@ -240,9 +266,16 @@ func (ps *Packets) sawReply(h Hop, kind string) bool {
 // Sent reports whether the branch's server sent f.
 func (b Branch) Sent(f capture.Frame) bool { return fromServer(f, b) }
 
-// fromServer goes by the link address where Neutron shows it: a stale copy of a
-// server answers from the same IP address.
-func fromServer(f capture.Frame, b Branch) bool { return b.Port.Owns(f.SrcMAC, f.Src.String()) }
+// fromServer reports whether the branch's server sent f: by the link address
+// where Neutron shows it, as a stale copy of a server answers from the same IP
+// address. A router that is not Neutron's has no port to know it by: it is any
+// that is not one of those.
+func fromServer(f capture.Frame, b Branch) bool {
+	if b.Beyond != "" && b.Port.ID == "" {
+		return !slices.ContainsFunc(b.others, func(port runners.Port) bool { return port.Owns(f.SrcMAC, f.Src.String()) })
+	}
+	return b.Port.Owns(f.SrcMAC, f.Src.String())
+}
 
 // Count returns the requests and replies seen at h, whoever sent them.
 func (ps *Packets) Count(h Hop) (requests, replies int) {
@@ -256,22 +289,29 @@ func (ps *Packets) Count(h Hop) (requests, replies int) {
 	return requests, replies
 }
 
-// Acknowledged reports whether the guest's tap saw its address being granted by
-// every exchange it needs, by a server of the path: any other may give it
-// anything.
-func (ps *Packets) Acknowledged(p *Path) bool {
+// Granted returns the exchanges by which the guest's tap saw its address being
+// given to it by a server of the path: any other may give it anything.
+func (ps *Packets) Granted(p *Path) []Exchange {
 	tap, ok := p.Tap()
-	if !ok || ps.turnedAway(tap) {
-		return false
+	if !ok {
+		return nil
 	}
-	for _, e := range p.Exchanges() {
-		if !slices.ContainsFunc(p.Of(e), func(b Branch) bool {
-			return trace{ps: ps, path: p, branch: b, exchange: e}.saw(tap, granted[e])
-		}) {
-			return false
+	return slices.DeleteFunc(p.Exchanges(), func(e Exchange) bool {
+		return e == capture.DHCP && ps.turnedAway(tap) || !slices.ContainsFunc(p.Of(e), func(b Branch) bool {
+			return trace{ps: ps, path: p, branch: b, exchange: e}.gave(tap)
+		})
+	})
+}
+
+// Advertised returns what b's router advertised at h.
+func (ps *Packets) Advertised(b Branch, h Hop) []*capture.Router {
+	var all []*capture.Router
+	for _, f := range ps.Seen[h].Frames {
+		if f.Router != nil && fromServer(f, b) {
+			all = append(all, f.Router)
 		}
 	}
-	return true
+	return all
 }
 
 // Lines returns the frames seen at h as text, at most limit of them.

@@ -61,10 +61,10 @@ func TestWhatTheGuestWasGiven(t *testing.T) {
 			if got := ps.Trace(p, p.Branches[0], capture.DHCP); got.State != c.state {
 				t.Errorf("the flow is %s, want %s", got.State, c.state)
 			}
-			if got := ps.Acknowledged(p); got != c.served {
+			if got := len(ps.Granted(p)) == 1; got != c.served {
 				t.Errorf("acknowledged: %t", got)
 			}
-			if got := ps.enough(p.Guest[0]); got != c.enough {
+			if got := ps.enough(p.Guest[0], capture.DHCP); got != c.enough {
 				t.Errorf("%d requests are enough, want %d", got, c.enough)
 			}
 		})
@@ -76,7 +76,7 @@ func TestAcknowledgedByAnyServerOfThePath(t *testing.T) {
 	t.Parallel()
 	p := webPath(t, "controller01", "controller02")
 	ps := &Packets{Seen: map[Hop]HopFrames{p.Guest[0]: said("Discover", "our Offer", "other Offer", "Request", "other Ack")}}
-	if !ps.Acknowledged(p) {
+	if len(ps.Granted(p)) != 1 {
 		t.Error("the second server's acknowledgement does not count")
 	}
 	if b := p.Branches[0]; b.Sent(ps.Seen[p.Guest[0]].Frames[4]) || !b.Sent(ps.Seen[p.Guest[0]].Frames[1]) {

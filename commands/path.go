@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"cmp"
+	"net/netip"
 	"slices"
 
 	"whybot/commands/capture"
@@ -17,7 +19,7 @@ const (
 	HopSegment HopKind = "segment" // VLAN sub-interface or VXLAN device
 	HopNIC     HopKind = "nic"     // the physical interface below the segment
 	HopNetns   HopKind = "netns"   // the namespace end of a DHCP port
-	HopServer  HopKind = "server"  // dnsmasq
+	HopServer  HopKind = "server"  // dnsmasq or radvd, or a router outside
 )
 
 // A Hop is one device a frame passes on its way.
@@ -27,7 +29,10 @@ type Hop struct {
 	Kind   HopKind
 }
 
-func (h Hop) String() string { return h.Node + "/" + h.Device }
+func (h Hop) String() string { return cmp.Or(h.Node, elsewhere) + "/" + h.Device }
+
+// elsewhere stands for the node of a hop that is on none of the cloud's.
+const elsewhere = "outside"
 
 // Captured reports whether frames can be captured at the hop: not in the
 // namespace (its tap shows the same frames) and not in a process.
@@ -39,18 +44,48 @@ type Exchange = capture.Exchange
 // A Branch is the part of a path that belongs to one server: a dnsmasq of the
 // network, or a router that advertises.
 type Branch struct {
-	Node string
+	// Node is the server's node; empty for one that cannot be looked at, and
+	// Beyond says why. The path then ends on the guest's own wire.
+	Node, Beyond string
 	// Exchanges are what the guest needs of this server.
 	Exchanges []Exchange
-	// Port is the port the server answers on.
+	// Stateless says that its DHCPv6 gives options and no addresses.
+	Stateless bool
+	// Makes are the prefixes in which the guest makes its own address, if its
+	// router advertises them for that.
+	Makes []netip.Prefix
+	// Port is the port the server answers on; the zero Port of a router that is
+	// not Neutron's.
 	Port runners.Port
 	// Agent is the DHCP agent that runs it, when the API shows agents.
 	Agent runners.Maybe[runners.Agent]
 	// Hops run from the wire to the server.
 	Hops []Hop
+	// others are the ports that a router outside is none of.
+	others []runners.Port
 	// Local says that the server is on the guest's own node: its flow leaves
 	// the guest's hops at the bridge.
 	Local bool
+}
+
+// Programs that serve a guest.
+const (
+	Dnsmasq = "dnsmasq" // DHCP and DHCPv6
+	Radvd   = "radvd"   // router advertisements
+	Router  = "router"  // the same, of a router that cannot be looked at
+)
+
+// Server returns the last hop: the program that answers.
+func (b Branch) Server() Hop { return b.Hops[len(b.Hops)-1] }
+
+// Runs reports whether program answers at the end of the branch.
+func (b Branch) Runs(program string) bool { return b.Server().Device == program }
+
+// isDoor reports whether h is the last hop before b's server at which frames can
+// be captured: the tap of its port, or the guest's own end of the wire.
+func (p *Path) isDoor(b Branch, h Hop) bool {
+	flow := slices.DeleteFunc(p.Flow(b), func(h Hop) bool { return !h.Captured() })
+	return h == flow[len(flow)-1] && h.Kind != HopBridge // behind a bridge something is not known
 }
 
 // A Path is every hop between a guest's port and the DHCP servers of its
@@ -137,7 +172,7 @@ func (p *Path) Hops() []Hop {
 // Nodes returns the nodes of the path, the guest's first, each once.
 func (p *Path) Nodes() []string {
 	var nodes []string
-	seen := map[string]bool{}
+	seen := map[string]bool{"": true}
 	for _, h := range p.Hops() {
 		if !seen[h.Node] {
 			seen[h.Node] = true

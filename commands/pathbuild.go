@@ -58,9 +58,13 @@ func BuildPath(s runners.Server, a runners.Attachment) (*Path, error) {
 	wire := p.wireHops(nodeName, a)
 	p.Guest = append([]Hop{tap, bridge}, wire...)
 	for _, port := range a.DHCPPorts {
-		p.addBranch(a, port)
+		p.addServer(a, port)
 	}
-	slices.SortFunc(p.Branches, func(x, y Branch) int { return strings.Compare(x.Node, y.Node) })
+	p.addRouters(a)
+	if len(p.Exchanges()) > 0 { // a server that this guest needs nothing of is not on its path
+		p.Branches = slices.DeleteFunc(p.Branches, func(b Branch) bool { return len(b.Exchanges) == 0 })
+	}
+	slices.SortStableFunc(p.Branches, func(x, y Branch) int { return strings.Compare(x.Node, y.Node) })
 	return p, nil
 }
 
@@ -86,34 +90,37 @@ func guestNode(s runners.Server, port runners.Port) (string, Blind) {
 // wireHops returns the hops between the bridge and the wire on node, and
 // records what could not be named.
 func (p *Path) wireHops(nodeName string, a runners.Attachment) []Hop {
+	gap := func(what, why string) {
+		p.Gaps = appendNew(p.Gaps, Blind{nodeName, what, why}) // two servers of a node have the same
+	}
 	kind, ok := a.Network.Type.Get()
 	if !ok {
-		p.Gaps = append(p.Gaps, Blind{nodeName, "the segment of network " + a.Network.Name + " on " + nodeName, a.Network.Type.Why()})
+		gap("the segment of network "+a.Network.Name+" on "+nodeName, a.Network.Type.Why())
 		return nil
 	}
 	segment, ok := a.Network.SegmentationID.Get()
 	if !ok && kind != "flat" {
-		p.Gaps = append(p.Gaps, Blind{nodeName, "the segment of network " + a.Network.Name + " on " + nodeName, a.Network.SegmentationID.Why()})
+		gap("the segment of network "+a.Network.Name+" on "+nodeName, a.Network.SegmentationID.Why())
 		return nil
 	}
 	if kind == "vxlan" {
 		return []Hop{{nodeName, fmt.Sprintf("vxlan-%d", segment), HopSegment}}
 	}
 	if bridge := bridgeOf(nodeName, a); bridge != BridgeName(a.Network.ID) {
-		p.Gaps = append(p.Gaps, Blind{nodeName, "the uplink of " + bridge + " on " + nodeName, "bridge_mappings gives a bridge of the operator's own, and Neutron does not say what is in it"})
+		gap("the uplink of "+bridge+" on "+nodeName, "bridge_mappings gives a bridge of the operator's own, and Neutron does not say what is in it")
 		return nil
 	}
 	nic, why := nicOf(nodeName, a)
 	switch {
 	case nic == "":
-		p.Gaps = append(p.Gaps, Blind{nodeName, "the NIC of " + a.Network.PhysicalNet.Or("the physical network") + " on " + nodeName, why})
+		gap("the NIC of "+a.Network.PhysicalNet.Or("the physical network")+" on "+nodeName, why)
 		return nil
 	case kind == "flat":
 		return []Hop{{nodeName, nic, HopNIC}}
 	case kind == "vlan":
 		return []Hop{{nodeName, SubinterfaceName(nic, segment), HopSegment}, {nodeName, nic, HopNIC}}
 	}
-	p.Gaps = append(p.Gaps, Blind{nodeName, "the segment of network " + a.Network.Name + " on " + nodeName, "network type " + kind + " is not one whybot follows"})
+	gap("the segment of network "+a.Network.Name+" on "+nodeName, "network type "+kind+" is not one whybot follows")
 	return nil
 }
 
@@ -145,37 +152,47 @@ func nicOf(nodeName string, a runners.Attachment) (nic, why string) {
 	return nic, ""
 }
 
-// addBranch adds the branch of one DHCP port.
-func (p *Path) addBranch(a runners.Attachment, port runners.Port) {
+// addServer adds the branch of one DHCP port.
+func (p *Path) addServer(a runners.Attachment, port runners.Port) {
 	nodeName, ok := port.HostID.Get()
 	if !ok || nodeName == "" {
 		p.Gaps = append(p.Gaps, Blind{"", "the node of DHCP port " + port.ID, cmp.Or(port.HostID.Why(), "the port is bound to no host")})
 		return
 	}
-	b := Branch{Node: nodeName, Exchanges: spoken(a, port), Port: port, Agent: agentOn(nodeName, a), Local: nodeName == p.Node}
-	if !b.Local {
-		wire := p.wireHops(nodeName, a)
-		slices.Reverse(wire)
-		b.Hops = append(wire, Hop{nodeName, bridgeOf(nodeName, a), HopBridge})
-	}
-	b.Hops = append(
-		b.Hops,
-		Hop{nodeName, TapName(port.ID), HopTap},
-		Hop{nodeName, NetnsDevice(port.ID), HopNetns},
-		Hop{nodeName, "dnsmasq", HopServer},
-	)
+	b := Branch{Node: nodeName, Port: port, Agent: agentOn(nodeName, a), Local: nodeName == p.Node}
+	b.Exchanges, b.Stateless = spoken(a)
+	b.Hops = p.hopsTo(port, NetnsDevice(port.ID), Dnsmasq, a)
 	p.Branches = append(p.Branches, b)
 }
 
-// spoken returns what the guest needs of the server on a DHCP port: DHCP for
-// IPv4, and DHCPv6 where a subnet of the guest's is served that way. A port
-// without an address yet is taken to be meant for IPv4.
-func spoken(a runners.Attachment, _ runners.Port) []Exchange {
-	var all []Exchange
+// hopsTo returns the hops from the wire to the server on a port of a node.
+func (p *Path) hopsTo(port runners.Port, netns, program string, a runners.Attachment) []Hop {
+	var hops []Hop
+	nodeName := port.HostID.Or("")
+	if nodeName != p.Node {
+		hops = p.wireHops(nodeName, a)
+		slices.Reverse(hops)
+		hops = append(hops, Hop{nodeName, bridgeOf(nodeName, a), HopBridge})
+	}
+	return append(hops, Hop{nodeName, TapName(port.ID), HopTap}, Hop{nodeName, netns, HopNetns}, Hop{nodeName, program, HopServer})
+}
+
+// spoken returns what the guest needs of a DHCP server: DHCP for IPv4, and
+// DHCPv6 where a subnet of the guest's is served that way. A port without an
+// address yet is taken to be meant for IPv4. stateless says that DHCPv6 gives no
+// addresses, which the guest makes itself.
+func spoken(a runners.Attachment) (all []Exchange, stateless bool) {
 	if len(a.Served(4)) > 0 || len(a.OwnSubnets()) == 0 {
 		all = append(all, capture.DHCP)
 	}
-	return all
+	modes := map[string]bool{}
+	for _, s := range a.Served(6) {
+		modes[s.AddressMode] = true
+	}
+	if modes[ModeStateful] || modes[ModeStateless] {
+		all = append(all, capture.DHCPv6)
+	}
+	return all, !modes[ModeStateful]
 }
 
 func agentOn(nodeName string, a runners.Attachment) runners.Maybe[runners.Agent] {

@@ -54,7 +54,7 @@ func (e *Engine) plan(inc Incident, pass *Pass, f Finding, s Suggestion) (Propos
 	rule := e.o.Policy.Rule(s.Fix.Name, s.Fix.Class)
 	p := Proposal{
 		ID: newProposalID(), Incident: inc.ID, Asker: inc.Asker, Fix: s.Fix.Name, Class: s.Fix.Class, Title: s.Fix.Title(s),
-		Cause: f.Cause, Edge: f.Edge.JSON(), Persistent: s.Fix.Persistent, Steps: steps, Hash: PlanHash(steps),
+		Cause: f.Cause, Exchange: f.Exchange, Edge: f.Edge.JSON(), Persistent: s.Fix.Persistent, Steps: steps, Hash: PlanHash(steps),
 		Approvals: max(1, rule.Needed), Rule: &rule, Created: e.o.Now(), State: Proposed, Held: pass.guestHolds(),
 	}
 	p.Expires = p.Created.Add(cmp.Or(rule.Expires, e.o.Expires))

@@ -92,9 +92,13 @@ func (p *Pass) Rule(f *Firewall, c Crossing) Ruling {
 
 // calls says whether the IP layer's rules see a frame at c.
 func (f *Firewall) calls(c Crossing) (netfilter.Tri, string) {
-	switches := f.switches
-	if l, ok := f.links[c.Bridge.Device]; ok && l.NFCallIPTables != nil {
-		switches.Bridge = netfilter.Truth(*l.NFCallIPTables)
+	l := f.links[c.Bridge.Device]
+	switches, own := f.switches, l.NFCallIPTables
+	if c.Exchange.V6() {
+		switches, own = f.switches6, l.NFCallIP6Tables
+	}
+	if own != nil {
+		switches.Bridge = netfilter.Truth(*own)
 	}
 	return switches.Calls()
 }
@@ -171,9 +175,12 @@ func (f *Firewall) others(r Ruling) Ruling {
 	return r
 }
 
-// packet is the guest's DHCP frame as iptables sees it leaving by the bridge
-// port out.
+// packet is the guest's frame as iptables sees it leaving by the bridge port
+// out.
 func (p *Pass) packet(c Crossing, out string) netfilter.Packet {
+	if c.Exchange.V6() {
+		return p.packet6(c, out)
+	}
 	guest, _ := net.ParseMAC(p.Port.Port.MAC)
 	if c.Direction == Request {
 		return netfilter.DHCPRequest(guest, c.In.Device, out, c.Bridge.Device)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"whybot/commands/capture"
 	"whybot/commands/netfilter"
 	"whybot/commands/node"
 	"whybot/runners"
@@ -44,7 +45,11 @@ func (p *Pass) Tally(f *Firewall, c Crossing, v View, e netfilter.Ending) (Tally
 	if beforeBridge(e) {
 		at, meets = c.In, 1 // met once, before it is copied
 	}
-	t.Least = meets * p.Packets.entered(c, at, clock(before, "clock-end"), clock(after, "clock-start"))
+	least := meets
+	if c.Exchange.V6() {
+		least = 1 // a bridge may know which ports want a multicast
+	}
+	t.Least = least * p.Packets.entered(c, at, clock(before, "clock-end"), clock(after, "clock-start"))
 	t.Most = meets * p.Packets.entered(c, at, clock(before, "clock-start"), clock(after, "clock-end"))
 	return t, nil
 }
@@ -87,7 +92,7 @@ func counts(g netfilter.Growth, e netfilter.Ending) bool {
 // meets counts how often one frame at c comes to the end e: once, or for a
 // flooded broadcast once for each port of the bridge whose copy ends there.
 func (p *Pass) meets(f *Firewall, c Crossing, e netfilter.Ending) uint64 {
-	if c.Direction == Reply {
+	if c.Direction == Reply && c.Exchange != capture.RA { // an advertisement is for all
 		return 1
 	}
 	var n uint64
@@ -145,9 +150,13 @@ func clock(r reading, probe string) time.Time {
 
 // counterProbes reads what must be compared over the packet stage: the
 // firewalls' counters between two looks at the clock, and the links' counters.
-func (e *Engine) counterProbes(Scope) []runners.Probe {
+func (e *Engine) counterProbes(s Scope) []runners.Probe {
 	probes := []runners.Probe{{Name: "clock-start", Argv: []string{"date", "+%s.%N"}}}
-	for _, p := range node.FirewallProbes() {
+	firewall := node.FirewallProbes()
+	if s.IPv6 {
+		firewall = append(firewall, node.FirewallProbesIPv6()...)
+	}
+	for _, p := range firewall {
 		if strings.HasSuffix(p.Name, "-save") || p.Name == nftProbe {
 			probes = append(probes, p)
 		}

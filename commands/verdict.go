@@ -81,6 +81,8 @@ type Verdict struct {
 	Edge *EdgeJSON `json:"edge,omitempty"`
 	// Missing names the fact that would turn probable into proven.
 	Missing string `json:"missing,omitempty"`
+	// Exchange is the one that it is about; empty when there is none to follow.
+	Exchange Exchange `json:"-"`
 }
 
 // EdgeJSON is an Edge as the JSON contract has it: hops as node/device.
@@ -120,10 +122,11 @@ type Answer struct {
 	Unknown  []Blind
 	Checked  []Check
 	Notes    []string // true things that are not the cause, one line each
-	// Served says that a lease was acknowledged while whybot listened, Held that
-	// the guest answered for its address.
-	Served, Held bool
-	Took         time.Duration
+	// Given are the exchanges by which the guest was given its address while
+	// whybot listened; Held says that it answered for its address.
+	Given []Exchange
+	Held  bool
+	Took  time.Duration
 }
 
 // GoodByNode returns what was looked at and found good, a line a node, in the

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,7 +18,11 @@ import (
 // and a reply takes milliseconds, so a request without an answer for settled
 // is a lost one.
 const (
-	settled     = 1200 * time.Millisecond // quiet time after the last frame before loss is read off
+	settled = 1200 * time.Millisecond // quiet time after the last frame before loss is read off
+	// A router waits up to 3 s between two advertisements to all (RFC 4861,
+	// MIN_DELAY_BETWEEN_RAS), and half a second more before it answers.
+	routerSettled = 3700 * time.Millisecond
+
 	enough      = 2                       // requests that must have been seen, unless the guest stays silent
 	patience    = 7 * time.Second         // after which one lone request is enough
 	ackWait     = 1500 * time.Millisecond // from the first reply to the acknowledgement
@@ -45,18 +48,18 @@ type watch struct {
 
 	mu     sync.Mutex
 	seen   map[Hop]*HopFrames
-	early  map[Hop]int   // how many of the frames came before the window
-	last   time.Time     // arrival of the last frame
-	reply  time.Time     // arrival of the first reply at the guest's tap
-	holder string        // who answers for the guest's address
-	asked  bool          // that question was put, from one namespace at least
-	wake   chan struct{} // a frame came or the holder is known
+	early  map[Hop]int            // how many of the frames came before the window
+	last   map[Exchange]time.Time // arrival of the last frame
+	reply  map[Exchange]time.Time // arrival of the first reply at the guest's tap
+	holder string                 // who answers for the guest's address
+	asked  bool                   // that question was put, from one namespace at least
+	wake   chan struct{}          // a frame came or the holder is known
 }
 
 // watchPackets arms captures at every hop, waits until what happens to the
 // guest's frames is decided, and puts what was seen into the pass.
 func (x *examination) watchPackets(ctx context.Context) {
-	w := &watch{x: x, hops: capturable(x.pass.Path), seen: map[Hop]*HopFrames{}, early: map[Hop]int{}, wake: make(chan struct{}, 1)}
+	w := &watch{x: x, hops: capturable(x.pass.Path), seen: map[Hop]*HopFrames{}, early: map[Hop]int{}, last: map[Exchange]time.Time{}, reply: map[Exchange]time.Time{}, wake: make(chan struct{}, 1)}
 	readers, stop := w.arm(ctx)
 	defer func() {
 		stop()
@@ -141,7 +144,7 @@ func (w *watch) spec(h Hop) (runners.CaptureSpec, error) {
 		}
 		vlan = w.x.pass.Port.Network.SegmentationID.Or(0)
 	}
-	filter, err := capture.Filter(w.x.pass.Port.Port.MAC, vlan)
+	filter, err := w.filter(vlan)
 	if err != nil {
 		return runners.CaptureSpec{}, &runners.Error{Kind: runners.Invalid, Runner: "openstack", Target: "port " + w.x.pass.Port.Port.ID, Op: "MAC address", Err: err}
 	}
@@ -152,6 +155,14 @@ func (w *watch) spec(h Hop) (runners.CaptureSpec, error) {
 func (w *watch) capturing(h Hop, filter string) runners.CaptureSpec {
 	seconds := int((w.x.e.o.Static+w.x.e.o.Packet)/time.Second) + 2
 	return runners.CaptureSpec{Device: h.Device, Filter: filter, MaxSeconds: seconds}
+}
+
+// filter selects what the path is about: of IPv6 nothing unless it is.
+func (w *watch) filter(vlan int) (string, error) {
+	if slices.ContainsFunc(w.x.pass.Path.Exchanges(), Exchange.V6) {
+		return capture.FilterIPv6(w.x.pass.Port.Port.MAC, vlan)
+	}
+	return capture.Filter(w.x.pass.Port.Port.MAC, vlan)
 }
 
 // carries checks that the segment on nic's node really is a VLAN of nic: only
@@ -196,9 +207,10 @@ func (w *watch) read(h Hop, stream io.Reader) {
 			return
 		}
 		w.seen[h].Frames = append(w.seen[h].Frames, f)
-		w.last = time.Now()
-		if f.Reply && h == w.hops[0] && w.reply.IsZero() {
-			w.reply = w.last
+		now := time.Now()
+		w.last[f.Exchange] = now
+		if f.Reply && h == w.hops[0] && w.reply[f.Exchange].IsZero() {
+			w.reply[f.Exchange] = now
 		}
 		w.nudge()
 	})
@@ -224,7 +236,8 @@ func (w *watch) begin() time.Time {
 	for h, s := range w.seen {
 		w.early[h] = len(s.Frames)
 	}
-	w.last, w.reply = time.Time{}, time.Time{}
+	clear(w.last)
+	clear(w.reply)
 	return time.Now()
 }
 
@@ -254,35 +267,70 @@ func (w *watch) state() string {
 	return fmt.Sprintf("%d requests and %d replies at %s", requests, replies, w.lead())
 }
 
-// decided reports whether more listening would change nothing.
+// decided reports whether more listening would change nothing: the fate of every
+// exchange is clear. One that the guest shows no need of, while it works or
+// fails at another, is not waited for to the end.
 func (w *watch) decided(armed, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ps := &Packets{Seen: w.counted()}
-	requests, _ := ps.Count(w.lead())
-	switch {
-	case w.holder == w.x.pass.Port.Port.MAC && requests == 0:
-		return now.Sub(armed) > holderWait && len(w.x.findings) == 0 || now.Sub(armed) > patience
-	case ps.Acknowledged(w.x.pass.Path):
-		// One that was refused as well may be about to begin anew.
-		return !ps.refused(w.lead()) || now.Sub(w.last) > patience
-	case !w.reply.IsZero() && now.Sub(w.reply) < ackWait:
+	path, waited := w.x.pass.Path, now.Sub(armed)
+	if requests, _ := ps.Count(w.lead()); requests == 0 && w.holds() {
+		return waited > holderWait && len(w.x.findings) == 0 || waited > patience
+	}
+	given, all := ps.Granted(path), path.Exchanges()
+	shown := 0
+	for _, e := range all {
+		switch {
+		case slices.Contains(given, e):
+			// One that was refused as well may be about to begin anew.
+			if e == capture.DHCP && ps.refused(w.lead()) && now.Sub(w.last[e]) <= patience {
+				return false
+			}
+		case w.last[e].IsZero():
+			continue
+		case !w.settledOn(ps, e, now):
+			return false
+		}
+		shown++
+	}
+	return shown == len(all) || shown > 0 && waited > patience
+}
+
+// settledOn reports whether nothing more is to be expected of an exchange that
+// was seen; the caller holds the lock.
+func (w *watch) settledOn(ps *Packets, e Exchange, now time.Time) bool {
+	requests := 0
+	for _, f := range ps.Seen[w.lead()].Frames {
+		if f.Exchange == e && !f.Reply {
+			requests++
+		}
+	}
+	quiet := now.Sub(w.last[e])
+	switch reply := w.reply[e]; {
+	case !reply.IsZero() && now.Sub(reply) < ackWait:
 		return false
-	case requests == 0 || now.Sub(w.last) < settled:
+	case e == capture.RA: // also of one that nobody asked for
+		return quiet > routerSettled
+	case requests == 0 || quiet < settled:
 		return false
 	}
-	return requests >= ps.enough(w.lead()) || now.Sub(w.last) > patience
+	return requests >= ps.enough(w.lead(), e) || quiet > patience
 }
 
 // enough is how many requests at h say what becomes of them. A guest that is
 // offered addresses and acknowledged none is given one more try: that it asks
 // twice after an offer says that it does not take it.
-func (ps *Packets) enough(h Hop) int {
-	if ps.sawReply(h, offered[capture.DHCP]) && !ps.sawReply(h, granted[capture.DHCP]) {
+func (ps *Packets) enough(h Hop, e Exchange) int {
+	if ps.sawReply(h, offered[e]) && !ps.sawReply(h, granted[e]) {
 		return enough + 1
 	}
 	return enough
 }
+
+// holds reports whether the guest answers for its address; the caller holds the
+// lock.
+func (w *watch) holds() bool { return w.holder == w.x.pass.Port.Port.MAC }
 
 // lead is the hop nearest to the guest that is observed; the caller holds the
 // lock.
@@ -408,18 +456,13 @@ func (w *watch) lookForHolder(ctx context.Context, over <-chan struct{}) {
 // findHolder asks from every DHCP namespace who answers for the guest's
 // address.
 func (w *watch) findHolder(ctx context.Context) {
-	address := ""
-	for _, ip := range w.x.pass.Port.Port.FixedIPs {
-		if strings.Count(ip.Address, ".") == 3 {
-			address = ip.Address
-			break
-		}
-	}
+	address := w.x.pass.address()
 	if address == "" || w.x.e.o.NoEcho {
 		return
 	}
 	network := w.x.pass.Port.Network.ID
-	runners.Each(ctx, w.x.e.o.FanOut, w.x.pass.Path.Branches, func(ctx context.Context, b Branch) (struct{}, error) {
+	servers := slices.DeleteFunc(slices.Clone(w.x.pass.Path.Branches), func(b Branch) bool { return !b.Runs(Dnsmasq) })
+	runners.Each(ctx, w.x.e.o.FanOut, servers, func(ctx context.Context, b Branch) (struct{}, error) {
 		out, err := w.x.e.o.Shell.Run(ctx, b.Node, node.HolderProbes(network, address))
 		if err != nil || len(out) != 3 || out[2].Err != nil {
 			return struct{}{}, err

@@ -1,5 +1,6 @@
-// Package capture reads DHCP frames out of packet captures: what tcpdump
-// writes with -w, decoded frame by frame while it still runs.
+// Package capture reads DHCP and DHCPv6 frames and router advertisements out of
+// packet captures: what tcpdump writes with -w, decoded frame by frame while it
+// still runs.
 package capture
 
 import (
@@ -44,9 +45,10 @@ type Frame struct {
 	Reply              bool
 	Type               string // "Discover", "Offer", "Request", "Ack", "Nak", "Decline", ...; "" when the option is missing
 	XID                uint32
-	Client             string // chaddr, lower case
+	Client             string // chaddr, lower case; of IPv6 the identifier's link address, or the frame's own
 	Yours              netip.Addr
 	Checksum           Checksum // of UDP
+	Router             *Router  // what a router advertisement says; nil for other frames
 }
 
 // A Checksum says whether a frame's UDP checksum is right.
@@ -66,7 +68,15 @@ func (f Frame) String() string {
 	if f.VLAN != 0 {
 		s += fmt.Sprintf(" vlan %d", f.VLAN)
 	}
-	s += fmt.Sprintf(" %s > %s DHCP %s xid 0x%08x", f.Src, f.Dst, f.Type, f.XID)
+	s += fmt.Sprintf(" %s > %s", f.Src, f.Dst)
+	if f.Exchange == RA {
+		s += " ICMPv6 " + f.Type
+		if f.Router != nil {
+			s += " " + f.Router.String()
+		}
+		return s
+	}
+	s += fmt.Sprintf(" %s %s xid 0x%08x", f.Exchange, f.Type, f.XID)
 	if f.Reply && f.Yours.IsValid() && !f.Yours.IsUnspecified() {
 		s += " your-ip " + f.Yours.String()
 	}
@@ -98,8 +108,8 @@ func Filter(mac string, vlan int) (string, error) {
 	return fmt.Sprintf("(%s) or (vlan %d and %s)", client, vlan, client), nil
 }
 
-// Read decodes a pcap stream until it ends and calls emit for each DHCPv4
-// frame; other frames are passed over. A stream that ends in the middle of a
+// Read decodes a pcap stream until it ends and calls emit for each frame of an
+// exchange; other frames are passed over. A stream that ends in the middle of a
 // record, as it does when tcpdump is stopped, is not an error.
 func Read(r io.Reader, emit func(Frame)) error {
 	src, err := pcapgo.NewReader(r)
@@ -136,27 +146,31 @@ func decode(data []byte, at time.Time, link layers.LinkType) (Frame, bool) {
 }
 
 func decodePacket(pkt gopacket.Packet, at time.Time) (Frame, bool) {
-	d, ok := pkt.Layer(layers.LayerTypeDHCPv4).(*layers.DHCPv4)
-	if !ok {
-		return Frame{}, false
-	}
-	f := Frame{
-		Exchange: DHCP, At: at, XID: d.Xid, Client: d.ClientHWAddr.String(), Reply: d.Operation == layers.DHCPOpReply,
-		Type: messageType(d),
-	}
-	f.Yours, _ = netip.AddrFromSlice(d.YourClientIP.To4())
+	f := Frame{At: at}
 	if eth, ok := pkt.Layer(layers.LayerTypeEthernet).(*layers.Ethernet); ok {
 		f.SrcMAC, f.DstMAC = eth.SrcMAC.String(), eth.DstMAC.String()
 	}
 	if tag, ok := pkt.Layer(layers.LayerTypeDot1Q).(*layers.Dot1Q); ok {
 		f.VLAN = int(tag.VLANIdentifier)
 	}
+	ok := decodeDHCP(pkt, &f) || decodeIPv6(pkt, &f)
+	return f, ok
+}
+
+// decodeDHCP reads a DHCP message for IPv4.
+func decodeDHCP(pkt gopacket.Packet, f *Frame) bool {
+	d, ok := pkt.Layer(layers.LayerTypeDHCPv4).(*layers.DHCPv4)
+	if !ok {
+		return false
+	}
+	f.Exchange, f.XID, f.Client, f.Reply, f.Type = DHCP, d.Xid, d.ClientHWAddr.String(), d.Operation == layers.DHCPOpReply, messageType(d)
+	f.Yours, _ = netip.AddrFromSlice(d.YourClientIP.To4())
 	if ip, ok := pkt.Layer(layers.LayerTypeIPv4).(*layers.IPv4); ok {
 		f.Src, _ = netip.AddrFromSlice(ip.SrcIP.To4())
 		f.Dst, _ = netip.AddrFromSlice(ip.DstIP.To4())
 		f.Checksum = checksum(ip)
 	}
-	return f, true
+	return true
 }
 
 // checksum verifies the UDP checksum of a datagram that is there whole (RFC

@@ -146,5 +146,9 @@ func TestFilter(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte("\xd4\xc3\xb2\xa1\x02\x00\x04\x00"))
-	f.Fuzz(func(_ *testing.T, b []byte) { _ = capture.Read(bytes.NewReader(b), func(capture.Frame) {}) })
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_ = capture.Read(bytes.NewReader(b), func(capture.Frame) {})
+		// The same bytes as the only frame of a capture.
+		_ = capture.Read(bytes.NewReader(pcap(t, b)), func(f capture.Frame) { _ = f.String() })
+	})
 }

@@ -28,8 +28,8 @@ type words map[string]string
 
 // cloudKeys says which words each line may have; "" is the one without a key.
 var cloudKeys = map[string]string{
-	"server": " id status task host fault", "port": "id mac ip host vif admin to", "network": " id type physnet segment admin",
-	"subnet": " dhcp pool used total", "dhcp": "id mac ip host admin", "use": "",
+	"server": " id status task host fault", "port": "id mac ip ip6 host vif admin to", "network": " id type physnet segment admin",
+	"subnet": " dhcp pool used total mode ra", "dhcp": "id mac ip ip6 host admin", "use": "", "router": "id mac ip6 host router",
 	"dhcp-agent": " host alive admin heard", "spare-agent": "host alive admin networks", "l2-agent": " host maps alive heard tunnel l2pop",
 }
 
@@ -104,6 +104,11 @@ func (c cloudFacts) Attachments(_ context.Context, s runners.Server) ([]runners.
 	for _, w := range c["dhcp"] {
 		a.DHCPPorts = append(a.DHCPPorts, c.port(w, "network:dhcp"))
 	}
+	for _, w := range c["router"] {
+		port := c.port(w, "network:router_interface")
+		port.DeviceID = w["router"]
+		a.RouterPorts = append(a.RouterPorts, port)
+	}
 	return []runners.Attachment{a}, nil
 }
 
@@ -112,7 +117,10 @@ func (c cloudFacts) subnets(networkID string) ([]runners.Subnet, runners.Maybe[m
 	var all []runners.Subnet
 	use := map[string]runners.AddressUse{}
 	for i, w := range c["subnet"] {
-		s := runners.Subnet{ID: fmt.Sprintf("subnet-%d", i+1), NetworkID: networkID, CIDR: w[""], IPVersion: 4, DHCP: w["dhcp"] == "yes"}
+		s := runners.Subnet{ID: fmt.Sprintf("subnet-%d", i+1), NetworkID: networkID, CIDR: w[""], IPVersion: 4, DHCP: w["dhcp"] == "yes", AddressMode: w["mode"], RAMode: w["ra"]}
+		if strings.Contains(s.CIDR, ":") {
+			s.IPVersion = 6
+		}
 		from, to, _ := strings.Cut(w["pool"], "-")
 		if from != "" {
 			s.Pools = []runners.Pool{{Start: from, End: to}}
@@ -138,13 +146,15 @@ func (c cloudFacts) port(w words, owner string) runners.Port {
 		ID: w["id"], NetworkID: c.first("network")["id"], DeviceOwner: owner, MAC: w["mac"], Status: "ACTIVE", AdminUp: w["admin"] != "down",
 		HostID: w.maybe("host"),
 	}
-	address, err := netip.ParseAddr(w["ip"])
-	if err != nil {
-		return p // ip=none
-	}
-	for i, s := range c["subnet"] {
-		if prefix, err := netip.ParsePrefix(s[""]); err == nil && prefix.Contains(address) {
-			p.FixedIPs = append(p.FixedIPs, runners.FixedIP{SubnetID: fmt.Sprintf("subnet-%d", i+1), Address: w["ip"]})
+	for _, key := range []string{"ip", "ip6"} {
+		address, err := netip.ParseAddr(w[key])
+		if err != nil {
+			continue // ip=none, or not said
+		}
+		for i, s := range c["subnet"] {
+			if prefix, err := netip.ParsePrefix(s[""]); err == nil && prefix.Contains(address) {
+				p.FixedIPs = append(p.FixedIPs, runners.FixedIP{SubnetID: fmt.Sprintf("subnet-%d", i+1), Address: w[key]})
+			}
 		}
 	}
 	return p

@@ -36,6 +36,10 @@
 // and a frame is
 //
 //	+1.000 discover            also request, renew, offer, ack, nak
+//	+1.000 solicit             of DHCPv6; also request6, information; advertise6, reply6,
+//	                           options6 (a reply without an address), refuse6
+//	+1.000 rs                  and ra, ra-managed, ra-other, ra-foreign (another prefix)
+//	+1.000 ra from outside     of a router that is not Neutron's
 //	+1.001 offer from ADDRESS  when the network has several servers
 //	+1.000 discover to ADDRESS inside a tunnel, when not to the other node's end
 //

@@ -43,7 +43,7 @@ func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, own, want string }{
 		{"an unknown section", "-- probes/compute01/list --\n", "no section is called that"},
-		{"an unknown key of the cloud", "-- cloud --\nrouter: r1\n", "nothing the cloud has"},
+		{"an unknown key of the cloud", "-- cloud --\ngateway: r1\n", "nothing the cloud has"},
 		{"an unknown word of the cloud", "-- cloud --\nport: id=1 colour=red\n", `no word "colour=red"`},
 		{"a change of nothing", "-- change/compute01/other --\ndelete one\n", "no such probe"},
 		{"text that is not there", "-- change/compute01/list --\nreplace four => five\n", "0 times"},

@@ -67,8 +67,9 @@ func parseFrame(line string) (frameLine, error) {
 	if err != nil || seconds < 0 || !strings.HasPrefix(words[0], "+") {
 		return frameLine{}, fmt.Errorf("%q does not begin with a time such as +1.000", line)
 	}
-	if _, ok := messages[words[1]]; !ok {
-		return frameLine{}, fmt.Errorf("%q is no DHCP message a fixture knows", words[1])
+	_, ok := messages[words[1]]
+	if _, ok6 := messages6[words[1]]; !ok && !ok6 {
+		return frameLine{}, fmt.Errorf("%q is no message a fixture knows", words[1])
 	}
 	f := frameLine{at: time.Duration(seconds * float64(time.Second)), word: words[1]}
 	for i := 2; i < len(words); i += 2 {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -140,6 +141,9 @@ func (w *world) Capture(ctx context.Context, nodeName string, spec runners.Captu
 		w.complain("%s on %s: %v", op, nodeName, err)
 		return nil, failure(runners.Invalid, nodeName, op)
 	}
+	if !strings.Contains(spec.Filter, "ip6") && !strings.Contains(spec.Filter, "0x86dd") { // then tcpdump does not show any
+		s.frames = slices.DeleteFunc(slices.Clone(s.frames), func(f frameLine) bool { _, v6 := messages6[f.word]; return v6 })
+	}
 	records, err := w.frames(s, around)
 	if err != nil {
 		w.complain("%s on %s: %v", op, nodeName, err)
@@ -168,7 +172,11 @@ func (w *world) envelope(filter string) (envelope, error) {
 	}
 	segment := network.SegmentationID.Or(0)
 	for _, vlan := range []int{0, segment} {
-		if want, err := capture.Filter(mac, vlan); err == nil && want == filter {
+		ipv4, err := capture.Filter(mac, vlan)
+		if err != nil {
+			return envelope{}, err
+		}
+		if ipv6, err := capture.FilterIPv6(mac, vlan); err == nil && (filter == ipv4 || filter == ipv6) {
 			return envelope{vlan: uint16(vlan)}, nil //nolint:gosec // a VLAN has 12 bits
 		}
 	}
@@ -193,11 +201,10 @@ func (w *world) frames(s captureSection, around envelope) ([]record, error) {
 	}
 	records := make([]record, 0, len(s.frames))
 	for _, line := range s.frames {
-		server, err := w.server(line)
+		frame, err := w.frame(line, guest, around.vlan)
 		if err != nil {
 			return nil, err
 		}
-		frame := line.bytes(guest, server, around.vlan)
 		if around.vni != 0 {
 			if frame, err = w.tunnelled(frame, line, around.vni); err != nil {
 				return nil, err
@@ -206,6 +213,15 @@ func (w *world) frames(s captureSection, around envelope) ([]record, error) {
 		records = append(records, record{line.at, frame})
 	}
 	return records, nil
+}
+
+// frame is a line's frame on the wire, tagged when vlan is not 0.
+func (w *world) frame(line frameLine, guest end, vlan uint16) ([]byte, error) {
+	if m, ok := messages6[line.word]; ok {
+		return w.frame6(m, line, guest, vlan)
+	}
+	server, err := w.server(line)
+	return line.bytes(guest, server, vlan), err
 }
 
 // server is the DHCP server that a frame is from, or else the first: a
@@ -231,6 +247,9 @@ func parseEnd(w words) (end, error) {
 	mac, err := net.ParseMAC(w["mac"])
 	if err != nil {
 		return end{}, err
+	}
+	if w["ip"] == "" { // of IPv6 alone
+		return end{mac: mac}, nil
 	}
 	ip, err := netip.ParseAddr(w["ip"])
 	return end{mac, ip}, err

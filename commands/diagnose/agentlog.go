@@ -230,7 +230,7 @@ func unheard(p *commands.Pass, a agentOf, f commands.Finding) {
 // addresses for the guest.
 func knows(p *commands.Pass, b commands.Branch) bool {
 	text, err := p.Text(b.Node, node.HostsProbe(p.Port.Network.ID).Name)
-	return err == nil && knownAt(node.HostEntries(text)[p.Port.Port.MAC], addresses(p.Port))
+	return err == nil && knownAt(node.HostEntries(text)[p.Port.Port.MAC], addresses(p.Port, netip.Addr.Is4))
 }
 
 // wired reports whether the taps of the path on a node are in their bridge.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"whybot/commands"
+	"whybot/commands/capture"
 	"whybot/commands/fix"
 	"whybot/commands/node"
 	"whybot/runners"
@@ -19,7 +20,7 @@ var DnsmasqDead = register(&commands.Diagnosis{
 	Name:  "DHCP-09",
 	Title: "dnsmasq is not running",
 	Doc: `Two witnesses: no process with the network's host file, and no socket on UDP 67
-in its namespace. What Neutron says of the agent does not count: a dead agent
+or 547 in its namespace. What Neutron says of the agent does not count: a dead agent
 leaves its dnsmasq serving.`,
 	Explains: []commands.Kind{commands.KindDHCP},
 	Probes: func(s commands.Scope) []runners.Probe {
@@ -53,10 +54,13 @@ address available") is the same for an empty range, so the file decides.`,
 	},
 })
 
+// eachBranch checks every dnsmasq of the path.
 func eachBranch(p *commands.Pass, check func(*commands.Pass, commands.Branch) error) error {
 	var errs []error
 	for _, b := range p.Path.Branches {
-		errs = append(errs, check(p, b))
+		if b.Runs(commands.Dnsmasq) {
+			errs = append(errs, check(p, b))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -108,12 +112,12 @@ func dnsmasqRuns(p *commands.Pass, b commands.Branch) error {
 	case out.ExitCode == 0 && strings.TrimSpace(out.Stdout) != "":
 		return &runners.Error{
 			Kind: runners.Invalid, Runner: "ssh", Target: b.Node, Op: "dnsmasq",
-			Hint: "something listens on UDP 67 in the namespace, but no dnsmasq of this network is in the process list",
+			Hint: "something listens on UDP " + ports(b) + " in the namespace, but no dnsmasq of this network is in the process list",
 		}
 	case out.ExitCode != 0 && !strings.Contains(out.Stderr, "No such file"):
 		return &runners.Error{Kind: runners.Invalid, Runner: "ssh", Target: b.Node, Op: "ss in " + node.Namespace(network), Hint: fmt.Sprintf("exit code %d", out.ExitCode)}
 	}
-	seen := "nothing listens on UDP 67 in " + node.Namespace(network)
+	seen := "nothing listens on UDP " + ports(b) + " in " + node.Namespace(network)
 	if out.ExitCode != 0 {
 		seen = "the namespace " + node.Namespace(network) + " does not exist"
 	}
@@ -128,6 +132,14 @@ func dnsmasqRuns(p *commands.Pass, b commands.Branch) error {
 		Advice: []string{"Find out why it died: dhcp-agent.log on " + b.Node + " says so, often as \"Unable to enable dhcp\". Restarting neutron-dhcp-agent is the wider cure."},
 	})
 	return nil
+}
+
+// ports are where a branch's dnsmasq listens.
+func ports(b commands.Branch) string {
+	if slices.Contains(b.Exchanges, capture.DHCPv6) {
+		return "67 or 547"
+	}
+	return "67"
 }
 
 func hostEntry(p *commands.Pass, b commands.Branch) error {
@@ -148,26 +160,11 @@ func hostEntry(p *commands.Pass, b commands.Branch) error {
 	if err != nil {
 		return err
 	}
-	mac := p.Port.Port.MAC
-	entries := node.HostEntries(text)
-	have, known := entries[mac]
-	want := addresses(p.Port)
-	if known && knownAt(have, want) {
-		p.Good(b.Hops[len(b.Hops)-1], "dnsmasq knows "+mac, probe.Command())
-		return nil
+	for _, e := range b.Exchanges {
+		if w, ok := entryFor(p, b, e, d); ok {
+			judgeEntry(p, w, text)
+		}
 	}
-	summary := fmt.Sprintf("The host file of dnsmasq on %s has no entry for %s (it has %d others)", b.Node, mac, len(entries))
-	quote := fmt.Sprintf("(no line with %s among %d entries)\n", mac, len(entries))
-	if known {
-		summary = fmt.Sprintf("The host file of dnsmasq on %s gives %s the address %v; Neutron's port has %v", b.Node, mac, have, want)
-		quote = linesWith(text, mac)
-	}
-	p.Report(commands.Finding{
-		State: commands.Proven, Node: b.Node, Branch: b.Node, Edge: serverEdge(b), Summary: summary,
-		Evidence: []commands.Evidence{p.Evidence(b.Node, probe, quote)},
-		Fixes:    []commands.Suggestion{{Fix: fix.ResyncDHCP, Node: b.Node, Args: map[string]string{"device": commands.NetnsDevice(b.Port.ID)}}},
-		Advice:   []string{"Do not edit the host file by hand: the agent writes it. If entries go missing again, its RPC queue may be lost."},
-	})
 	return nil
 }
 
@@ -176,11 +173,92 @@ func knownAt(have, want []netip.Addr) bool {
 	return slices.ContainsFunc(have, func(a netip.Addr) bool { return slices.Contains(want, a) })
 }
 
-// addresses are the port's IPv4 addresses.
-func addresses(a runners.Attachment) []netip.Addr {
+// A wanted entry is what a host file must have for one exchange.
+type wantedEntry struct {
+	branch    commands.Branch
+	exchange  commands.Exchange
+	dnsmasq   node.Dnsmasq
+	subnets   []runners.Subnet
+	addresses []netip.Addr
+}
+
+// entryFor returns what the host file must have for an exchange; nothing for
+// DHCPv6 that gives no addresses.
+func entryFor(p *commands.Pass, b commands.Branch, e commands.Exchange, d node.Dnsmasq) (wantedEntry, bool) {
+	w := wantedEntry{branch: b, exchange: e, dnsmasq: d}
+	if !e.V6() {
+		w.addresses = addresses(p.Port, netip.Addr.Is4)
+		return w, true
+	}
+	for _, s := range p.Port.Served(6) {
+		if prefix, err := netip.ParsePrefix(s.CIDR); err == nil && s.AddressMode == commands.ModeStateful {
+			w.subnets = append(w.subnets, s)
+			w.addresses = append(w.addresses, addresses(p.Port, prefix.Contains)...)
+		}
+	}
+	return w, len(w.addresses) > 0
+}
+
+// judgeEntry compares the host file, and of IPv6 the ranges too, with what the
+// guest needs.
+func judgeEntry(p *commands.Pass, w wantedEntry, text string) {
+	b, mac := w.branch, p.Port.Port.MAC
+	probe := node.HostsProbe(p.Port.Network.ID)
+	f := commands.Finding{State: commands.Proven, Node: b.Node, Branch: b.Node, Edge: serverEdge(b), Exchange: w.exchange}
+	if s, missing := withoutRange(w); missing {
+		f.Summary = fmt.Sprintf("dnsmasq on %s was started without a range in %s, so it gives no address there", b.Node, s.CIDR)
+		f.Evidence = []commands.Evidence{p.Evidence(b.Node, node.DnsmasqProbe(), w.dnsmasq.PID+" "+w.dnsmasq.Args+"\n")}
+		f.Advice = []string{"Neutron leaves out a subnet that is larger than a /64: DHCPv6 is served in a /64 or smaller."}
+		offerResync(p, &f, w)
+		return
+	}
+	entries := node.HostEntries(text)
+	have, known := entries[mac]
+	have = slices.DeleteFunc(slices.Clone(have), func(a netip.Addr) bool { return a.Is4() == w.exchange.V6() })
+	if knownAt(have, w.addresses) {
+		p.Good(b.Server(), "dnsmasq knows "+mac, probe.Command())
+		return
+	}
+	f.Summary = fmt.Sprintf("The host file of dnsmasq on %s has no entry for %s (it has %d others)", b.Node, mac, len(entries))
+	quote := fmt.Sprintf("(no line with %s among %d entries)\n", mac, len(entries))
+	if known {
+		f.Summary = fmt.Sprintf("The host file of dnsmasq on %s gives %s the address %v; Neutron's port has %v", b.Node, mac, have, w.addresses)
+		quote = linesWith(text, mac)
+	}
+	if known && len(have) == 0 {
+		f.Summary = fmt.Sprintf("The host file of dnsmasq on %s gives %s no address for %s; Neutron's port has %v", b.Node, mac, w.exchange, w.addresses)
+	}
+	f.Evidence = []commands.Evidence{p.Evidence(b.Node, probe, quote)}
+	f.Advice = []string{"Do not edit the host file by hand: the agent writes it. If entries go missing again, its RPC queue may be lost."}
+	offerResync(p, &f, w)
+}
+
+// withoutRange returns a subnet that DHCPv6 should serve and has no range.
+func withoutRange(w wantedEntry) (runners.Subnet, bool) {
+	for _, s := range w.subnets {
+		prefix, err := netip.ParsePrefix(s.CIDR)
+		if _, ok := w.dnsmasq.RangeIn(prefix); err == nil && !ok {
+			return s, true
+		}
+	}
+	return runners.Subnet{}, false
+}
+
+// offerResync reports f with the fix that makes the agent write everything anew.
+func offerResync(p *commands.Pass, f *commands.Finding, w wantedEntry) {
+	args := map[string]string{"device": commands.NetnsDevice(w.branch.Port.ID)}
+	if w.exchange.V6() && len(w.addresses) > 0 {
+		args["address"] = w.addresses[0].String()
+	}
+	f.Fixes = []commands.Suggestion{{Fix: fix.ResyncDHCP, Node: w.branch.Node, Args: args}}
+	p.Report(*f)
+}
+
+// addresses are the port's addresses that fit.
+func addresses(a runners.Attachment, fits func(netip.Addr) bool) []netip.Addr {
 	var out []netip.Addr
 	for _, ip := range a.Port.FixedIPs {
-		if addr, err := netip.ParseAddr(ip.Address); err == nil && addr.Is4() {
+		if addr, err := netip.ParseAddr(ip.Address); err == nil && fits(addr) {
 			out = append(out, addr)
 		}
 	}

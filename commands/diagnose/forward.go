@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"context"
+	"slices"
 
 	"whybot/commands"
 	"whybot/commands/node"
@@ -58,9 +59,12 @@ func filter(id, title, doc string) *commands.Diagnosis {
 	})
 }
 
-func firewallProbes(commands.Scope) []runners.Probe {
-	probes := node.FirewallProbes()
-	for _, f := range node.RuleFiles {
+func firewallProbes(s commands.Scope) []runners.Probe {
+	probes, files := node.FirewallProbes(), node.RuleFiles
+	if s.IPv6 {
+		probes, files = append(probes, node.FirewallProbesIPv6()...), slices.Concat(files, node.RuleFilesIPv6)
+	}
+	for _, f := range files {
 		probes = append(probes, node.RuleFileProbe(f))
 	}
 	return probes

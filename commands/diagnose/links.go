@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"whybot/commands"
@@ -187,11 +188,13 @@ func onPath(p *commands.Pass, nic commands.Hop, links node.Links) bool {
 // the bridge it belongs to and the branch it cuts ("" for the guest's part).
 func eachHop(p *commands.Pass, kind commands.HopKind, check func(h, bridge commands.Hop, branch string, links node.Links) error) error {
 	var errs []error
+	visited := map[commands.Hop]bool{} // two servers on a node share its bridge and wire
 	visit := func(hops []commands.Hop, branch string) {
 		for _, h := range hops {
-			if h.Kind != kind {
+			if h.Kind != kind || visited[h] {
 				continue
 			}
+			visited[h] = true
 			links, err := p.Links(h.Node)
 			if err != nil {
 				errs = append(errs, err)
@@ -273,8 +276,8 @@ func edgeBetween(p *commands.Pass, h, bridge commands.Hop, branch string) comman
 func edgeInto(p *commands.Pass, h commands.Hop, branch string) commands.Edge {
 	flow := p.Path.Guest
 	for _, b := range p.Path.Branches {
-		if b.Node == branch {
-			flow = p.Path.Flow(b)
+		if f := p.Path.Flow(b); b.Node == branch && slices.Contains(f, h) {
+			flow = f
 		}
 	}
 	for i, x := range flow {

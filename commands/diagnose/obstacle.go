@@ -27,8 +27,8 @@ type obstacle struct {
 }
 
 // filtered reports the obstacles that ours accepts, and what lets frames pass.
-// A rule that drops frames both ways is one finding, on the edge that proves
-// it, or else on the first.
+// A rule that drops frames both ways is one finding for each exchange, on the
+// edge that proves it, on that where frames are lost, or else on the first.
 func filtered(p *commands.Pass, ours func(obstacle) bool) error {
 	var errs []error
 	found := map[string]commands.Finding{}
@@ -45,9 +45,9 @@ func filtered(p *commands.Pass, ours func(obstacle) bool) error {
 			if o == nil || !ours(*o) {
 				continue
 			}
-			key := c.Bridge.Node + " " + o.place()
+			key := fmt.Sprintf("%s %s %s", c.Bridge.Node, c.Exchange, o.place())
 			f, ok := o.finding()
-			if known, again := found[key]; ok && (!again || known.State == commands.Probable && f.State == commands.Proven) {
+			if known, again := found[key]; ok && (!again || known.State == commands.Probable && (f.State == commands.Proven || o.lostHere())) {
 				found[key] = f
 			}
 		}
@@ -75,7 +75,7 @@ func look(p *commands.Pass, c commands.Crossing) (*obstacle, error) {
 		if r.Bypassed != "" {
 			why = r.Bypassed
 		}
-		p.Good(c.Bridge, fmt.Sprintf("the firewall lets the %s pass %s", c.Direction, c.Bridge.Device), why)
+		p.Good(c.Bridge, fmt.Sprintf("the firewall lets the %s pass %s", frames(c), c.Bridge.Device), why)
 		return nil, nil
 	}
 	// Undecided: only the counters can say that one of the possible endings is
@@ -87,8 +87,16 @@ func look(p *commands.Pass, c commands.Crossing) (*obstacle, error) {
 		}
 	}
 	return nil, &runners.Error{
-		Runner: "netfilter", Target: c.Bridge.Node, Op: fmt.Sprintf("the %s through %s", c.Direction, c.Bridge.Device), Hint: r.Why,
+		Runner: "netfilter", Target: c.Bridge.Node, Op: fmt.Sprintf("the %s through %s", frames(c), c.Bridge.Device), Hint: r.Why,
 	}
+}
+
+// frames names what crosses, shortly where it is DHCP for IPv4.
+func frames(c commands.Crossing) string {
+	if c.Exchange.V6() {
+		return commands.FrameName(c.Exchange, c.Direction)
+	}
+	return string(c.Direction)
 }
 
 // edge is where the frames are lost: behind the bridge, or before it when they
@@ -124,7 +132,7 @@ func (o obstacle) neutrons() bool {
 }
 
 // iptables reports whether it is a rule or policy of iptables.
-func (o obstacle) iptables() bool { return strings.HasPrefix(o.ruling.View.Binary, "iptables") }
+func (o obstacle) iptables() bool { return o.ruling.View.IPTables() }
 
 // port is the bridge port that belongs to the network: the guest's tap or the
 // DHCP server's.
@@ -148,7 +156,7 @@ func (o obstacle) guests() bool { return o.port() == o.p.Path.Guest[0] }
 // names the port, in any direction: neutron's chains are there.
 func (o obstacle) knownPort() bool {
 	return slices.ContainsFunc(o.firewall.Views, func(v commands.View) bool {
-		return len(v.Rules.Find(func(r *netfilter.Rule) bool {
+		return v.IPv6() == o.crossing.Exchange.V6() && len(v.Rules.Find(func(r *netfilter.Rule) bool {
 			return r.Table == "filter" && strings.HasPrefix(r.Chain, "neutron-") && slices.Contains(r.Words, o.port().Device)
 		})) > 0
 	})
@@ -172,9 +180,9 @@ func (o obstacle) lostHere() bool {
 // finding says how sure it is, or that packets pass in spite of it.
 func (o obstacle) finding() (commands.Finding, bool) {
 	f := commands.Finding{
-		State: commands.Probable, Node: o.crossing.Bridge.Node, Edge: o.edge(), Branch: o.branch(),
-		Summary: fmt.Sprintf("On %s, %s drops the DHCP %s between %s and %s",
-			o.crossing.Bridge.Node, o.place(), o.crossing.Direction, o.edge().From.Device, o.edge().To.Device),
+		State: commands.Probable, Node: o.crossing.Bridge.Node, Edge: o.edge(), Branch: o.branch(), Exchange: o.crossing.Exchange,
+		Summary: fmt.Sprintf("On %s, %s drops the %s between %s and %s",
+			o.crossing.Bridge.Node, o.place(), commands.FrameName(o.crossing.Exchange, o.crossing.Direction), o.edge().From.Device, o.edge().To.Device),
 		Evidence: o.listing(), Fixes: o.fixes(), Advice: o.advice(),
 	}
 	flow := o.flow()
@@ -184,7 +192,7 @@ func (o obstacle) finding() (commands.Finding, bool) {
 	case flow.State == commands.FlowLost && !o.lostHere():
 		f.Missing = "frames that get this far: they end before, at " + flow.Edge.To.String()
 	case flow.State != commands.FlowLost:
-		f.Missing = "a DHCP packet of the guest that the rule is seen to drop"
+		f.Missing = fmt.Sprintf("a %s packet of the guest that the rule is seen to drop", o.crossing.Exchange)
 	default:
 		o.weigh(&f, flow)
 	}
@@ -270,6 +278,9 @@ func (o obstacle) fixes() []commands.Suggestion {
 	if o.guests() {
 		accept["guest"] = "yes"
 	}
+	if o.crossing.Exchange.V6() {
+		accept["exchange"] = string(o.crossing.Exchange)
+	}
 	for _, d := range o.dropped() {
 		accept[string(d)] = "yes"
 	}
@@ -281,7 +292,11 @@ func (o obstacle) fixes() []commands.Suggestion {
 		Fix: fix.DeleteRule, Node: n,
 		Args: map[string]string{"binary": o.ruling.View.Binary, "chain": "FORWARD", "spec": o.ending.Rule.Spec},
 	})
-	for _, file := range node.RuleFiles {
+	files := node.RuleFiles
+	if o.ruling.View.IPv6() {
+		files = node.RuleFilesIPv6
+	}
+	for _, file := range files {
 		text, err := o.p.Text(n, node.RuleFileProbe(file).Name)
 		if err == nil && strings.Contains(text, o.ending.Rule.Line()) {
 			out = append(out, commands.Suggestion{Fix: fix.CommentRule, Node: n, Args: map[string]string{"file": file, "line": o.ending.Rule.Line()}})
@@ -311,7 +326,7 @@ func (o obstacle) nftFixes() []commands.Suggestion {
 func (o obstacle) dropped() []commands.Direction {
 	var out []commands.Direction
 	for _, c := range o.p.Crossings(o.crossing.Branch) {
-		if c.Bridge != o.crossing.Bridge {
+		if c.Bridge != o.crossing.Bridge || c.Exchange != o.crossing.Exchange {
 			continue
 		}
 		r := o.p.Rule(o.firewall, c)

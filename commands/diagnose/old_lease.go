@@ -82,7 +82,7 @@ func leasedToAnother(p *commands.Pass, b commands.Branch) error {
 // ownAddresses are the IPv4 addresses that the host file has for the guest and
 // that its port really has.
 func ownAddresses(p *commands.Pass, hosts string) []netip.Addr {
-	own := addresses(p.Port)
+	own := addresses(p.Port, netip.Addr.Is4)
 	return slices.DeleteFunc(slices.Clone(node.HostEntries(hosts)[p.Port.Port.MAC]), func(a netip.Addr) bool { return !slices.Contains(own, a) })
 }
 

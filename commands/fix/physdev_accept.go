@@ -1,9 +1,11 @@
 package fix
 
 import (
+	"cmp"
 	"fmt"
 
 	"whybot/commands"
+	"whybot/commands/capture"
 )
 
 // PhysdevAccept lets the DHCP frames of one bridge port pass above the rule
@@ -22,7 +24,7 @@ everything above neutron's chains would bypass the security groups. A restart
 of the firewall forgets it.`,
 	Class: commands.F1,
 	Title: func(s commands.Suggestion) string {
-		return fmt.Sprintf("Accept DHCP of %s on %s", s.Args["port"], s.Node)
+		return fmt.Sprintf("Accept %s of %s on %s", cmp.Or(s.Args["exchange"], string(capture.DHCP)), s.Args["port"], s.Node)
 	},
 	Plan: func(_ *commands.Pass, s commands.Suggestion) ([]commands.Step, error) {
 		var steps []commands.Step
@@ -42,6 +44,9 @@ of the firewall forgets it.`,
 	},
 })
 
+// icmpv6 are the types of router discovery.
+var icmpv6 = map[string]string{"request": "133", "reply": "134"}
+
 // acceptSpecs returns the rules in the form iptables-save prints them.
 func acceptSpecs(args map[string]string) [][]string {
 	var specs [][]string
@@ -54,6 +59,11 @@ func acceptSpecs(args map[string]string) [][]string {
 			specs = append(specs, append(match, "-j", "ACCEPT"))
 			return
 		}
+		if kind := icmpv6[direction]; args["exchange"] == string(capture.RA) {
+			spec := append([]string{"-p", "ipv6-icmp"}, match...)
+			specs = append(specs, append(spec, "-m", "icmp6", "--icmpv6-type", kind, "-j", "ACCEPT"))
+			return
+		}
 		spec := append([]string{"-p", "udp"}, match...)
 		specs = append(specs, append(spec, "-m", "udp", "--sport", sport, "--dport", dport, "-j", "ACCEPT"))
 	}
@@ -61,7 +71,11 @@ func acceptSpecs(args map[string]string) [][]string {
 	if args["guest"] == "yes" {
 		request, reply = reply, request
 	}
-	add("request", request, "68", "67")
-	add("reply", reply, "67", "68")
+	client, server := "68", "67"
+	if args["exchange"] == string(capture.DHCPv6) {
+		client, server = "546", "547"
+	}
+	add("request", request, client, server)
+	add("reply", reply, server, client)
 	return specs
 }

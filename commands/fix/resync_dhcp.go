@@ -7,7 +7,8 @@ import (
 	"whybot/commands"
 )
 
-// ResyncDHCP makes a DHCP agent build its network anew. Args: device (ns-…).
+// ResyncDHCP makes a DHCP agent build its network anew. Args: device (ns-…),
+// address (of the guest's, where it is about one).
 var ResyncDHCP = register(&commands.Fix{
 	Name: "resync-dhcp",
 	Doc: `Take the network off its DHCP agent and put it back.
@@ -24,29 +25,50 @@ needs a live agent, and it ends as it began, so there is nothing to undo.`,
 		if err != nil {
 			return nil, err
 		}
-		for _, ip := range p.Port.Port.FixedIPs {
-			if addr, err := netip.ParseAddr(ip.Address); err != nil || !addr.Is4() {
-				continue
-			}
-			return []commands.Step{{
-				Kind: resync.Name, Node: s.Node,
-				Args: map[string]string{
-					"agent": agent, "network": p.Port.Network.ID, "device": s.Args["device"],
-					"mac": p.Port.Port.MAC, "address": ip.Address,
-				},
-			}}, nil
+		address, ok := given(p, s)
+		if !ok {
+			return nil, &commands.Error{Code: commands.CodeInvalid, Public: "The port has no address that DHCP could give."}
 		}
-		return nil, &commands.Error{Code: commands.CodeInvalid, Public: "The port has no address that DHCP could give."}
+		return []commands.Step{{
+			Kind: resync.Name, Node: s.Node,
+			Args: map[string]string{
+				"agent": agent, "network": p.Port.Network.ID, "device": s.Args["device"],
+				"mac": p.Port.Port.MAC, "address": address,
+			},
+		}}, nil
 	},
 	Touches: func(p *commands.Pass, s commands.Suggestion) []string {
 		return []string{fmt.Sprintf("All of network %s: its DHCP server on %s is away for some seconds.", p.Port.Network.Name, s.Node)}
 	},
 })
 
+// given returns the address of the guest's that must stand in the host file
+// afterwards: the one that the suggestion is about, else that of IPv4, else one
+// that DHCPv6 gives. A guest that gets only options there has none.
+func given(p *commands.Pass, s commands.Suggestion) (address string, ok bool) {
+	if address = s.Args["address"]; address != "" {
+		return address, true
+	}
+	for _, ip := range p.Port.Port.FixedIPs {
+		if addr, err := netip.ParseAddr(ip.Address); err == nil && addr.Is4() {
+			return ip.Address, true
+		}
+	}
+	for _, subnet := range p.Port.Served(6) {
+		ok = ok || subnet.AddressMode == commands.ModeStateless
+		for _, ip := range p.Port.Port.FixedIPs {
+			if ip.SubnetID == subnet.ID && subnet.AddressMode == commands.ModeStateful {
+				return ip.Address, true
+			}
+		}
+	}
+	return "", ok
+}
+
 // liveAgent returns the id of the DHCP agent on node, if it is alive.
 func liveAgent(p *commands.Pass, node string) (string, error) {
 	for _, b := range p.Path.Branches {
-		if b.Node != node {
+		if b.Node != node || !b.Runs(commands.Dnsmasq) {
 			continue
 		}
 		a, ok := b.Agent.Get()

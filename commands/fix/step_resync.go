@@ -12,7 +12,7 @@ import (
 
 // resync takes a network off its DHCP agent and puts it back, which makes the
 // agent write the files and start dnsmasq anew. Args: agent, network, device
-// (ns-…), mac, address. It ends as it began, so there is nothing to undo.
+// (ns-…), mac, address (empty where none is given). It ends as it began, so there is nothing to undo.
 var resync = registerKind(&commands.StepKind{
 	Name: "resync-dhcp",
 	Read: func(s commands.Step) []runners.Probe {
@@ -20,6 +20,12 @@ var resync = registerKind(&commands.StepKind{
 	},
 	State: func(s commands.Step, results []runners.Result) (commands.StepState, string) {
 		_, running := node.Serving(node.ParseDnsmasq(results[0].Output.Stdout), s.Args["network"], s.Args["device"])
+		if s.Args["address"] == "" { // a guest that gets options only has no entry
+			if running {
+				return commands.StepDone, "dnsmasq runs"
+			}
+			return commands.StepPending, "dnsmasq running: false"
+		}
 		want, err := netip.ParseAddr(s.Args["address"])
 		if err != nil {
 			return commands.StepChanged, "the address in the plan is not one"

@@ -1,5 +1,7 @@
 package netfilter
 
+import "strings"
+
 // BridgeNetfilter holds the switches that decide whether frames crossing a
 // bridge are shown to iptables at all.
 type BridgeNetfilter struct {
@@ -10,12 +12,23 @@ type BridgeNetfilter struct {
 	Sysctl Tri
 	// Bridge is the bridge's own nf_call_iptables attribute (ip -d link).
 	Bridge Tri
+	// IPv6 says that they are the switches of ip6tables, which have names of
+	// their own.
+	IPv6 bool
 }
 
-// Calls says whether IPv4 frames that cross the bridge traverse iptables, and
+// Calls says whether IPv4 frames, or with IPv6 set those of IPv6, that cross the bridge traverse iptables, and
 // why. Either switch is enough once br_netfilter is loaded. VLAN-tagged frames
 // inside a bridge are shown only with bridge-nf-filter-vlan-tagged=1 as well.
 func (b BridgeNetfilter) Calls() (Tri, string) {
+	calls, why := b.calls()
+	if b.IPv6 {
+		why = strings.ReplaceAll(why, "iptables", "ip6tables")
+	}
+	return calls, why
+}
+
+func (b BridgeNetfilter) calls() (Tri, string) {
 	loaded := b.Loaded
 	if loaded == Unknown && b.Sysctl != Unknown {
 		loaded = Yes // only br_netfilter has that sysctl

@@ -221,19 +221,20 @@ func TestBridgeNetfilter(t *testing.T) {
 		want Tri
 		say  string
 	}{
-		{BridgeNetfilter{No, Unknown, Unknown}, No, "not loaded"},
-		{BridgeNetfilter{No, Yes, Yes}, No, "not loaded"},
-		{BridgeNetfilter{Yes, Yes, Unknown}, Yes, "is 1"},
-		{BridgeNetfilter{Yes, Unknown, Yes}, Yes, "own nf_call_iptables is 1"},
-		{BridgeNetfilter{Yes, No, Yes}, Yes, "own nf_call_iptables is 1"},
-		{BridgeNetfilter{Yes, No, No}, No, "and so is"},
-		{BridgeNetfilter{Yes, No, Unknown}, Unknown, "own nf_call_iptables is not known"},
-		{BridgeNetfilter{Yes, Unknown, No}, Unknown, "bridge-nf-call-iptables is not known"},
+		{BridgeNetfilter{Loaded: No, Sysctl: Unknown, Bridge: Unknown}, No, "not loaded"},
+		{BridgeNetfilter{IPv6: true, Loaded: Yes, Sysctl: No, Bridge: No}, No, "bridge-nf-call-ip6tables is 0 and so is the bridge's nf_call_ip6tables"},
+		{BridgeNetfilter{Loaded: No, Sysctl: Yes, Bridge: Yes}, No, "not loaded"},
+		{BridgeNetfilter{Loaded: Yes, Sysctl: Yes, Bridge: Unknown}, Yes, "is 1"},
+		{BridgeNetfilter{Loaded: Yes, Sysctl: Unknown, Bridge: Yes}, Yes, "own nf_call_iptables is 1"},
+		{BridgeNetfilter{Loaded: Yes, Sysctl: No, Bridge: Yes}, Yes, "own nf_call_iptables is 1"},
+		{BridgeNetfilter{Loaded: Yes, Sysctl: No, Bridge: No}, No, "and so is"},
+		{BridgeNetfilter{Loaded: Yes, Sysctl: No, Bridge: Unknown}, Unknown, "own nf_call_iptables is not known"},
+		{BridgeNetfilter{Loaded: Yes, Sysctl: Unknown, Bridge: No}, Unknown, "bridge-nf-call-iptables is not known"},
 		{BridgeNetfilter{}, Unknown, "whether br_netfilter is loaded"},
-		{BridgeNetfilter{Unknown, No, No}, No, "and so is"},
-		{BridgeNetfilter{Unknown, No, Yes}, Yes, "own nf_call_iptables is 1"},
-		{BridgeNetfilter{Unknown, Unknown, Yes}, Unknown, "whether br_netfilter is loaded"},
-		{BridgeNetfilter{Unknown, Yes, Unknown}, Yes, "is 1"},
+		{BridgeNetfilter{Loaded: Unknown, Sysctl: No, Bridge: No}, No, "and so is"},
+		{BridgeNetfilter{Loaded: Unknown, Sysctl: No, Bridge: Yes}, Yes, "own nf_call_iptables is 1"},
+		{BridgeNetfilter{Loaded: Unknown, Sysctl: Unknown, Bridge: Yes}, Unknown, "whether br_netfilter is loaded"},
+		{BridgeNetfilter{Loaded: Unknown, Sysctl: Yes, Bridge: Unknown}, Yes, "is 1"},
 	} {
 		got, why := c.b.Calls()
 		if got != c.want || !strings.Contains(why, c.say) {

@@ -20,12 +20,12 @@ func DnsmasqProbe() runners.Probe {
 	return runners.Probe{Name: "dnsmasq", Argv: []string{"ps", "-ww", "-C", "dnsmasq", "-o", "pid=,stat=,args="}}
 }
 
-// ListenProbe lists the UDP sockets on port 67 inside a network's namespace:
+// ListenProbe lists the UDP sockets of DHCP and DHCPv6 servers inside a network's namespace:
 // the second witness beside the process list.
 func ListenProbe(networkID string) runners.Probe {
 	return runners.Probe{
 		Name: "dhcp-listen", Sudo: true,
-		Argv: []string{"ip", "netns", "exec", Namespace(networkID), "ss", "-H", "-l", "-u", "-n", "sport", "=", ":67"},
+		Argv: []string{"ip", "netns", "exec", Namespace(networkID), "ss", "-H", "-l", "-u", "-n", "sport", "=", ":67", "or", "sport", "=", ":547"},
 	}
 }
 
@@ -67,10 +67,11 @@ func Namespace(networkID string) string { return "qdhcp-" + networkID }
 type Dnsmasq struct {
 	PID       string
 	Args      string
-	HostsFile string // value of --dhcp-hostsfile
-	LeaseFile string // value of --dhcp-leasefile
-	Interface string // value of --interface
-	Stopped   bool   // stopped by a signal, or a zombie: it answers nothing
+	HostsFile string   // value of --dhcp-hostsfile
+	LeaseFile string   // value of --dhcp-leasefile
+	Ranges    []string // values of --dhcp-range
+	Interface string   // value of --interface
+	Stopped   bool     // stopped by a signal, or a zombie: it answers nothing
 }
 
 // ParseDnsmasq reads the output of DnsmasqProbe.
@@ -88,6 +89,9 @@ func ParseDnsmasq(text string) []Dnsmasq {
 			}
 			if v, ok := strings.CutPrefix(w, "--dhcp-leasefile="); ok {
 				d.LeaseFile = v
+			}
+			if v, ok := strings.CutPrefix(w, "--dhcp-range="); ok {
+				d.Ranges = append(d.Ranges, v)
 			}
 			if v, ok := strings.CutPrefix(w, "--interface="); ok {
 				d.Interface = v
@@ -107,6 +111,19 @@ func Serving(all []Dnsmasq, networkID, device string) (Dnsmasq, bool) {
 		}
 	}
 	return Dnsmasq{}, false
+}
+
+// RangeIn returns the --dhcp-range that begins in subnet, and false when there
+// is none: dnsmasq gives no address of a subnet that it has no range in.
+func (d Dnsmasq) RangeIn(subnet netip.Prefix) (string, bool) {
+	for _, r := range d.Ranges {
+		for word := range strings.SplitSeq(r, ",") {
+			if a, err := netip.ParseAddr(word); err == nil && subnet.Contains(a) {
+				return r, true
+			}
+		}
+	}
+	return "", false
 }
 
 // HostEntries reads a dnsmasq host file as the DHCP agent writes it

@@ -28,6 +28,20 @@ func FirewallProbes() []runners.Probe {
 	}
 }
 
+// FirewallProbesIPv6 reads what FirewallProbes does not, of frames of IPv6.
+func FirewallProbesIPv6() []runners.Probe {
+	return []runners.Probe{
+		{Name: "ip6tables-version", Argv: []string{"ip6tables", "-V"}},
+		{Name: "ip6tables-save", Sudo: true, Argv: []string{"ip6tables-save", "-c"}},
+		{Name: "ip6tables-legacy-save", Sudo: true, Argv: []string{"ip6tables-legacy-save", "-c"}},
+		{Name: "ip6tables-nft-save", Sudo: true, Argv: []string{"ip6tables-nft-save", "-c"}},
+		{Name: "bridge-nf6", Argv: []string{"cat", "/proc/sys/net/bridge/bridge-nf-call-ip6tables"}},
+	}
+}
+
+// RuleFilesIPv6 are RuleFiles of ip6tables.
+var RuleFilesIPv6 = []string{"/etc/sysconfig/ip6tables", "/etc/iptables/rules.v6"}
+
 // RuleFiles are where distributions keep the rules iptables starts with.
 var RuleFiles = []string{"/etc/sysconfig/iptables", "/etc/iptables/rules.v4"}
 

@@ -47,6 +47,8 @@ type Link struct {
 	// NFCallIPTables is the bridge's own nf_call_iptables attribute; nil when
 	// the listing does not print it (iproute2 before 4.8).
 	NFCallIPTables *bool
+	// NFCallIP6Tables is the same of IPv6.
+	NFCallIP6Tables *bool
 	// RXPackets and TXPackets count since the link was made. On a tap, RX is
 	// what the guest sent.
 	RXPackets, TXPackets uint64
@@ -154,6 +156,10 @@ func parseLinkDetail(l *Link, words, next []string) {
 		if v := after(words, "nf_call_iptables"); v != "" {
 			on := v == "1"
 			l.NFCallIPTables = &on
+		}
+		if v := after(words, "nf_call_ip6tables"); v != "" {
+			on := v == "1"
+			l.NFCallIP6Tables = &on
 		}
 	case "vlan":
 		l.Kind = "vlan"
