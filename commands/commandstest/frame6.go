@@ -122,7 +122,7 @@ func (m message6) dhcpv6(w *world, client net.HardwareAddr) []byte {
 	default:
 		return b
 	}
-	b = append(b, 0, 3, 0, byte(len(association)))
+	b = append(b, 0, 3, 0, byte(len(association))) //nolint:gosec // at most 40
 	return append(b, association...)
 }
 
@@ -144,7 +144,7 @@ func (m message6) discovery(w *world) []byte {
 	if m.flags&0x80 != 0 {
 		use = 0x80
 	}
-	b = append(b, 3, 4, byte(prefix.Bits()), use, 0, 1, 0x51, 0x80, 0, 0, 0x38, 0x40, 0, 0, 0, 0)
+	b = append(b, 3, 4, byte(prefix.Bits()), use, 0, 1, 0x51, 0x80, 0, 0, 0x38, 0x40, 0, 0, 0, 0) //nolint:gosec // at most 128
 	return append(b, prefix.Addr().AsSlice()...)
 }
 

@@ -27,7 +27,7 @@ leaves its dnsmasq serving.`,
 		if !s.Serves {
 			return nil
 		}
-		return []runners.Probe{node.DnsmasqProbe(), node.ListenProbe(s.NetworkID)}
+		return []runners.Probe{node.DnsmasqProbe(), node.ListenProbe(s.NetworkID, s.IPv6)}
 	},
 	Run: func(_ context.Context, p *commands.Pass) error {
 		return eachBranch(p, dnsmasqRuns)
@@ -104,7 +104,7 @@ func dnsmasqRuns(p *commands.Pass, b commands.Branch) error {
 		})
 		return nil
 	}
-	listen := node.ListenProbe(network)
+	listen := node.ListenProbe(network, slices.ContainsFunc(p.Path.Exchanges(), commands.Exchange.V6))
 	out, err := p.Output(b.Node, listen.Name)
 	switch {
 	case err != nil:

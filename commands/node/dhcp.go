@@ -20,13 +20,15 @@ func DnsmasqProbe() runners.Probe {
 	return runners.Probe{Name: "dnsmasq", Argv: []string{"ps", "-ww", "-C", "dnsmasq", "-o", "pid=,stat=,args="}}
 }
 
-// ListenProbe lists the UDP sockets of DHCP and DHCPv6 servers inside a network's namespace:
+// ListenProbe lists the UDP sockets of DHCP servers, and with ipv6 those of
+// DHCPv6 too, inside a network's namespace:
 // the second witness beside the process list.
-func ListenProbe(networkID string) runners.Probe {
-	return runners.Probe{
-		Name: "dhcp-listen", Sudo: true,
-		Argv: []string{"ip", "netns", "exec", Namespace(networkID), "ss", "-H", "-l", "-u", "-n", "sport", "=", ":67", "or", "sport", "=", ":547"},
+func ListenProbe(networkID string, ipv6 bool) runners.Probe {
+	argv := []string{"ip", "netns", "exec", Namespace(networkID), "ss", "-H", "-l", "-u", "-n", "sport", "=", ":67"}
+	if ipv6 {
+		argv = append(argv, "or", "sport", "=", ":547")
 	}
+	return runners.Probe{Name: "dhcp-listen", Sudo: true, Argv: argv}
 }
 
 // NetnsLinksProbe lists the links inside a network's namespace.
