@@ -303,6 +303,9 @@ func (ps *Packets) Granted(p *Path) []Exchange {
 	})
 }
 
+// Acknowledged reports whether DHCP gave the guest its IPv4 address.
+func (ps *Packets) Acknowledged(p *Path) bool { return slices.Contains(ps.Granted(p), capture.DHCP) }
+
 // Advertised returns what b's router advertised at h.
 func (ps *Packets) Advertised(b Branch, h Hop) []*capture.Router {
 	var all []*capture.Router
