@@ -221,7 +221,10 @@ func (w *world) frame(line frameLine, guest end, vlan uint16) ([]byte, error) {
 		return w.frame6(m, line, guest, vlan)
 	}
 	server, err := w.server(line)
-	return line.bytes(guest, server, vlan), err
+	if err != nil {
+		return nil, err
+	}
+	return line.bytes(guest, server, vlan), nil
 }
 
 // server is the DHCP server that a frame is from, or else the first: a
