@@ -244,6 +244,33 @@ func TestKernelPhysdevAccept(t *testing.T) {
 	}
 }
 
+// TestKernelPhysdevAcceptIPv6 is the same of ip6tables.
+func TestKernelPhysdevAcceptIPv6(t *testing.T) {
+	requireKernel(t, "ip6tables-nft-restore", "ip6tables-nft-save", "ip6tables-legacy-restore", "ip6tables-legacy-save")
+	k := kindOf(t, "insert-rule")
+	for _, binary := range []string{"ip6tables-nft", "ip6tables-legacy"} {
+		for _, exchange := range []string{"DHCPv6", "router advertisement"} {
+			t.Run(binary+"/"+exchange, func(t *testing.T) {
+				ns := newNamespace(t)
+				for _, guest := range []string{"", "yes"} {
+					ns.load(t, binary, "-j neutron-linuxbri-FORWARD", "-j REJECT --reject-with icmp6-adm-prohibited")
+					steps, err := fix.PhysdevAccept.Plan(nil, commands.Suggestion{Fix: fix.PhysdevAccept, Node: controller, Args: map[string]string{
+						"binary": binary, "chain": "FORWARD", "port": "tap004b787f-9b", "guest": guest, "exchange": exchange,
+						"request": "yes", "reply": "yes", "position": "2", "before": ns.line(t, binary, "2"),
+					}})
+					if err != nil || len(steps) != 2 {
+						t.Fatalf("%+v, %v", steps, err)
+					}
+					for _, s := range steps {
+						ns.roundTrip(t, binary, k, s)
+					}
+					ns.bothThenBack(t, binary, k, steps)
+				}
+			})
+		}
+	}
+}
+
 // line returns the line of the rule at position.
 func (ns namespace) line(t *testing.T, binary, position string) string {
 	t.Helper()

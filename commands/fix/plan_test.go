@@ -132,6 +132,13 @@ func TestPlanPhysdevAccept(t *testing.T) {
 			"-p udp -m physdev --physdev-in " + tap + " --physdev-is-bridged -m udp --sport 68 --dport 67 -j ACCEPT",
 			"-p udp -m physdev --physdev-out " + tap + " --physdev-is-bridged -m udp --sport 67 --dport 68 -j ACCEPT",
 		}},
+		{"router discovery at the guest", map[string]string{"port": tap, "guest": "yes", "request": "yes", "reply": "yes", "exchange": "router advertisement"}, []string{
+			"-p ipv6-icmp -m physdev --physdev-in " + tap + " --physdev-is-bridged -m icmp6 --icmpv6-type 133 -j ACCEPT",
+			"-p ipv6-icmp -m physdev --physdev-out " + tap + " --physdev-is-bridged -m icmp6 --icmpv6-type 134 -j ACCEPT",
+		}},
+		{"DHCPv6 at the guest", map[string]string{"port": tap, "guest": "yes", "reply": "yes", "exchange": "DHCPv6"}, []string{
+			"-p udp -m physdev --physdev-out " + tap + " --physdev-is-bridged -m udp --sport 547 --dport 546 -j ACCEPT",
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.args["binary"], c.args["chain"], c.args["position"], c.args["before"] = "iptables-nft", "FORWARD", "2", "-A FORWARD "+strings.Join(reject, " ")
