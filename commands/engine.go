@@ -263,7 +263,7 @@ func (e *Engine) examinePort(
 	x.readNodes(ctx)
 	x.diagnose(ctx)
 	verdict, findings, rest := judge(x.pass, x.findings, x.unseen)
-	if !o.NoCapture && len(path.Exchanges()) > 0 && !x.pass.closed(verdict) {
+	if !o.NoCapture && len(path.Exchanges()) > 0 && !x.pass.closed(verdict, findings) {
 		tell("static reading: %s; now listening on %d hops", verdict.State, len(capturable(path)))
 		x.watchPackets(ctx)
 		x.diagnose(ctx)
@@ -276,10 +276,10 @@ func (e *Engine) examinePort(
 	}, x.pass, nil
 }
 
-// closed reports whether packets could not change what is proven: that IPv6 is
+// closed reports whether packets could not change what is proven. That IPv6 is
 // broken says nothing of IPv4, which most guests are missed by first.
-func (p *Pass) closed(v Verdict) bool {
-	return v.State == Proven && (!v.Exchange.V6() || !slices.ContainsFunc(p.asked(), func(e Exchange) bool { return !e.V6() }))
+func (p *Pass) closed(v Verdict, findings []Finding) bool {
+	return v.State == Proven && !p.doubted(findings) && (!v.Exchange.V6() || !slices.ContainsFunc(p.asked(), func(e Exchange) bool { return !e.V6() }))
 }
 
 // given returns the exchanges that gave the guest its address while whybot

@@ -301,25 +301,7 @@ func position(flow []Hop, h Hop) int { return slices.Index(flow, h) }
 // inPathOrder sorts findings: proven before probable, then by where on the
 // way, in the order frames travel, requests first.
 func (p *Pass) inPathOrder(findings []Finding) []Finding {
-	rank := map[Hop]int{}
-	for i, h := range p.Path.Hops() {
-		if _, ok := rank[h]; !ok {
-			rank[h] = i
-		}
-	}
-	far := len(rank)
-	at := func(f Finding) int {
-		from, onPath := rank[f.Edge.From]
-		switch {
-		case f.Edge == (Edge{}):
-			return far // what is missing altogether is where the way leads to
-		case !onPath:
-			return -1 // the guest itself
-		case f.Edge.Direction == Reply:
-			return 2*far - from
-		}
-		return from
-	}
+	at := p.place()
 	sorted := slices.Clone(findings)
 	slices.SortStableFunc(sorted, func(a, b Finding) int {
 		if a.State != b.State {
@@ -331,6 +313,47 @@ func (p *Pass) inPathOrder(findings []Finding) []Finding {
 		return cmp.Or(cmp.Compare(at(a), at(b)), cmp.Compare(a.Cause, b.Cause))
 	})
 	return sorted
+}
+
+// place returns how far along the way of a frame, there and back, a finding
+// stops it.
+func (p *Pass) place() func(Finding) int {
+	rank := map[Hop]int{}
+	for i, h := range p.Path.Hops() {
+		rank[h] = i
+	}
+	far := len(rank)
+	return func(f Finding) int {
+		from, onPath := rank[f.Edge.From]
+		switch {
+		case f.Edge == (Edge{}):
+			return far // what is missing altogether is where the way leads to
+		case !onPath:
+			return -1 // the guest itself
+		case f.Edge.Direction == Reply:
+			return 2*far - from
+		}
+		return from
+	}
+}
+
+// doubted reports whether something that is only probable yet lies before all
+// that is proven: frames may end there first, and then that is the answer.
+func (p *Pass) doubted(findings []Finding) bool {
+	at := p.place()
+	first := -1
+	for _, f := range findings {
+		switch {
+		case f.Aside || f.State != Proven:
+		case f.Edge == (Edge{}):
+			return false // true of the whole path
+		case first < 0 || at(f) < first:
+			first = at(f)
+		}
+	}
+	return slices.ContainsFunc(findings, func(f Finding) bool {
+		return f.State == Probable && !f.Aside && !f.Yields && f.Edge != (Edge{}) && at(f) < first
+	})
 }
 
 // verdictOf states the least certain cut, in the light of the others.

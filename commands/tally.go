@@ -54,6 +54,15 @@ func (p *Pass) Tally(f *Firewall, c Crossing, v View, e netfilter.Ending) (Tally
 	return t, nil
 }
 
+// Grown returns what a rule counted in the packet stage, or why that is not
+// known.
+func (p *Pass) Grown(f *Firewall, v View, r *netfilter.Rule) (uint64, error) {
+	if p.Packets == nil {
+		return 0, &runners.Error{Runner: "ssh", Target: f.Node, Op: v.Probe, Hint: "counters were not watched"}
+	}
+	return growthOf(f.Node, p.Packets.Before[f.Node], p.Packets.After[f.Node], v, netfilter.Ending{Rule: r})
+}
+
 // growthOf is what the deciding rule or policy of e counted between two
 // readings of a node.
 func growthOf(nodeName string, before, after reading, v View, e netfilter.Ending) (uint64, error) {

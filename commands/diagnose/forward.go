@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"whybot/commands"
@@ -43,11 +44,20 @@ consults both. Evaluated and proven as DHCP-01; it differs in which program
 lists, and deletes, the rule.`)
 
 // OwnChains is DHCP-43: a chain that neutron wrote itself.
-var OwnChains = filter("DHCP-43", "Neutron's own chains drop the guest's DHCP packets", `
-Neutron's agent lets DHCP pass whatever the security groups say, so its chains
+var OwnChains = register(&commands.Diagnosis{
+	Name:  "DHCP-43",
+	Title: "Neutron's own chains drop the guest's DHCP packets",
+	Doc: `Neutron's agent lets DHCP pass whatever the security groups say, so its chains
 drop it only when they are not what Neutron means (the agent did not finish, or
 was stopped), or when the guest sends from another MAC or address than its
-port's. Evaluated and proven as DHCP-01.`)
+port's. Evaluated and proven as DHCP-01; another MAC by what the guest sent and
+what neutron's chain for its tap dropped.`,
+	Explains: []commands.Kind{commands.KindDHCP},
+	Probes:   firewallProbes,
+	Run: func(_ context.Context, p *commands.Pass) error {
+		return errors.Join(filtered(p, func(o obstacle) bool { return o.cause() == "DHCP-43" }), otherMAC(p))
+	},
+})
 
 // filter registers a diagnosis of a filter that drops the guest's frames.
 func filter(id, title, doc string) *commands.Diagnosis {

@@ -144,6 +144,7 @@ func (w *world) Capture(context.Context, string, runners.CaptureSpec) (io.ReadCl
 	return nil, errors.New("nothing is captured here")
 }
 func (w *world) FindServers(context.Context, string) ([]runners.Server, error) { return nil, nil }
+
 func (w *world) Attachments(context.Context, runners.Server) ([]runners.Attachment, error) {
 	return nil, nil
 }
