@@ -32,4 +32,5 @@ if [ -n "$obstacle" ]; then
 	exit 1
 fi
 internal/lab/install-tools.sh
-WHYBOT_REQUIRE_LAB=1 exec go test "$@" ./...
+# The lab waits for guests and timers; on a slow machine longer than go test does.
+WHYBOT_REQUIRE_LAB=1 exec go test -timeout 25m "$@" ./...
