@@ -17,7 +17,10 @@ func otherMAC(p *commands.Pass) error {
 	}
 	requests, replies := p.Packets.Count(tap)
 	sent := p.Packets.TapAfter.RXPackets - p.Packets.TapBefore.RXPackets
-	if p.Packets.Seen[tap].Err != nil || requests+replies > 0 || sent == 0 {
+	if err := p.Packets.Seen[tap].Err; err != nil {
+		return err
+	}
+	if requests+replies > 0 || sent == 0 {
 		return nil
 	}
 	f, err := p.Firewall(tap.Node)
@@ -52,7 +55,9 @@ func otherMAC(p *commands.Pass) error {
 // throughChain returns how often a chain was jumped to while packets were
 // watched, and how often a rule of it let a frame pass.
 func throughChain(p *commands.Pass, f *commands.Firewall, v commands.View, chain string) (met, passed uint64, err error) {
-	rules := v.Rules.Find(func(r *netfilter.Rule) bool { return r.Target.Name == chain || r.Chain == chain && r.Target.Name != "DROP" })
+	rules := v.Rules.Find(func(r *netfilter.Rule) bool {
+		return r.Target.Name == chain || r.Chain == chain && r.Target.Name != "DROP"
+	})
 	for _, r := range rules {
 		n, err := p.Grown(f, v, r)
 		if err != nil {

@@ -148,6 +148,7 @@ func (w *world) FindServers(context.Context, string) ([]runners.Server, error) {
 func (w *world) Attachments(context.Context, runners.Server) ([]runners.Attachment, error) {
 	return nil, nil
 }
+
 func (w *world) Object(context.Context, runners.CloudRef) (runners.CloudObject, error) {
 	return runners.CloudObject{}, nil
 }
