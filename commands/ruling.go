@@ -170,7 +170,7 @@ func (f *Firewall) others(r Ruling) Ruling {
 	case f.Hidden != nil:
 		r.Verdict, r.Why = netfilter.Undecided, publicWhy(f.Hidden)
 	case len(f.Foreign) > 0:
-		r.Verdict, r.Why = netfilter.Undecided, "nft table "+strings.Join(f.Foreign, ", ")+" could not be evaluated: this nft prints no JSON"
+		r.Verdict, r.Why = netfilter.Undecided, "nft table "+strings.Join(f.Foreign, ", ")+" could not be evaluated: nft did not list it as JSON"
 	}
 	return r
 }

@@ -111,6 +111,14 @@ func (r *ruleReader) match(body any) {
 		return
 	}
 	r.word(text)
+	if word1(body, "op") == "!=" && isPlainPayload(left, member(body, "right")) {
+		cond = r.mergeable(cond)
+		if both, ok := cond.(*unequalRun); ok && len(both.parts) > 1 {
+			last := &r.rule.Matches[len(r.rule.Matches)-1]
+			last.text, last.cond = last.text+" "+text, both
+			return
+		}
+	}
 	r.add(text, cond)
 }
 

@@ -60,7 +60,7 @@ func TestFloodIsBoundedInMemory(t *testing.T) {
 	r := run(t, p, sh("flood", "x"), sh("after", "y"))
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	if r[0].Err != nil || !r[0].Output.Truncated || len(r[0].Output.Stdout) != 1<<20 {
+	if r[0].Err != nil || !r[0].Output.Truncated || len(r[0].Output.Stdout) != 4<<20 {
 		t.Errorf("%v, truncated %v, %d bytes", r[0].Err, r[0].Output.Truncated, len(r[0].Output.Stdout))
 	}
 	wantKind(t, r[1].Err, runners.Unknown, "not run")

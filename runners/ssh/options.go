@@ -35,9 +35,9 @@ type Options struct {
 	Idle time.Duration
 
 	// MaxOutput is the most that is kept of one stream of one probe, in bytes.
-	// Default 1 MiB.
+	// Default 4 MiB: the largest is nft's JSON of some thousand rules.
 	MaxOutput int
-	// MaxTotal is the most that is read in one exec, in bytes. Default 8 MiB.
+	// MaxTotal is the most that is read in one exec, in bytes. Default 12 MiB.
 	MaxTotal int
 
 	// Log receives what an operator may want to know and no answer shows.
@@ -70,10 +70,10 @@ func (o *Options) defaults() error {
 		return fmt.Errorf("ssh: MaxOutput and MaxTotal must not be negative")
 	}
 	if o.MaxOutput == 0 {
-		o.MaxOutput = 1 << 20
+		o.MaxOutput = 4 << 20
 	}
 	if o.MaxTotal == 0 {
-		o.MaxTotal = 8 << 20
+		o.MaxTotal = 12 << 20
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
