@@ -484,7 +484,7 @@ func (e *Engine) prove(ctx context.Context, p Proposal, progress func(Progress))
 	switch {
 	case v.State == Healthy && p.Exchange.V6() && !slices.Contains(proof.Given, p.Exchange):
 		p = e.settle(ctx, p, Applied, EventNote, fmt.Sprintf("Applied, but not proven: no %s of the guest was seen since. Set its link down and up, then ask again.", p.Exchange))
-	case v.State == Healthy && p.Held && !slices.Contains(proof.Given, capture.DHCP):
+	case v.State == Healthy && !p.Exchange.V6() && p.Held && !slices.Contains(proof.Given, capture.DHCP):
 		p = e.settle(ctx, p, Applied, EventNote, "Applied, but not proven: the guest held its address before and did not ask since. Renew its lease, then ask again.")
 	case v.State == Healthy:
 		p = e.settle(ctx, p, Verified, EventVerified, "Proven: "+v.Summary)

@@ -11,6 +11,7 @@ import (
 const (
 	dhcpAgent = "neutron-dhcp-agent"
 	l2Agent   = "neutron-linuxbridge-agent"
+	l3Agent   = "neutron-l3-agent"
 	// deafMark is on a machine whose DHCP agent lost its queue: it runs, and no
 	// message reaches it until it is started anew.
 	deafMark = "/run/whylab/" + dhcpAgent + ".deaf"

@@ -34,6 +34,9 @@ func newModel(p plan, o Options) cloudfake.Model {
 		m.Ports = append(m.Ports, modelDHCPPort(d))
 		m.DHCPBindings = append(m.DHCPBindings, cloudfake.DHCPBinding{AgentID: DHCPAgentID(d.Machine), NetworkID: d.Network.ID})
 	}
+	for _, r := range p.routerPorts {
+		m.Ports = append(m.Ports, modelRouterPort(r))
+	}
 	for _, name := range p.machines {
 		addAgents(&m, p, o, name)
 	}
@@ -48,13 +51,20 @@ func addNetwork(m *cloudfake.Model, n Network) {
 		ID: n.SubnetID, Name: n.Name + "-v4", NetworkID: n.ID, ProjectID: projectID,
 		CIDR: n.Prefix + ".0/24", GatewayIP: n.Prefix + ".1", Nameservers: []string{"10.30.0.53"},
 	})
+	if n.Six.Mode != NoIPv6 {
+		m.Subnets = append(m.Subnets, modelSubnet6(n))
+	}
 }
 
 func modelPort(p Port) cloudfake.Port {
-	return cloudfake.Port{
-		ID: p.ID, NetworkID: p.Network.ID, ProjectID: projectID, MAC: p.MAC, HostID: p.Machine,
-		FixedIPs: []cloudfake.FixedIP{{SubnetID: p.Network.SubnetID, Address: p.Address}},
+	port := cloudfake.Port{ID: p.ID, NetworkID: p.Network.ID, ProjectID: projectID, MAC: p.MAC, HostID: p.Machine}
+	if p.Address != "" {
+		port.FixedIPs = append(port.FixedIPs, cloudfake.FixedIP{SubnetID: p.Network.SubnetID, Address: p.Address})
 	}
+	if p.Address6 != "" {
+		port.FixedIPs = append(port.FixedIPs, cloudfake.FixedIP{SubnetID: p.Network.Six.ID, Address: p.Address6})
+	}
+	return port
 }
 
 const dhcpOwner = "network:dhcp"
@@ -80,6 +90,9 @@ func addAgents(m *cloudfake.Model, p plan, o Options, machine string) {
 	})
 	if len(p.dhcpPortsOf(machine)) > 0 {
 		m.Agents = append(m.Agents, cloudfake.Agent{ID: DHCPAgentID(machine), Type: "DHCP agent", Host: machine, Binary: "neutron-dhcp-agent"})
+	}
+	if len(p.routerPortsOf(machine)) > 0 {
+		m.Agents = append(m.Agents, cloudfake.Agent{ID: agentID(3, machine), Type: "L3 agent", Host: machine, Binary: l3Agent})
 	}
 }
 

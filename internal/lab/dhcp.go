@@ -21,12 +21,17 @@ func dhcpOrders(p Port, hosts []dhcpHost) map[string]string {
 	n := p.Network
 	var host, addn strings.Builder
 	for _, h := range hosts {
-		name := "host-" + strings.ReplaceAll(h.address, ".", "-")
-		fmt.Fprintf(&host, "%s,%s.openstacklocal,%s\n", h.mac, name, h.address)
+		name := "host-" + strings.NewReplacer(".", "-", ":", "-").Replace(h.address)
+		if strings.Contains(h.address, ":") {
+			fmt.Fprintf(&host, "%s,tag:dhcpv6,%s.openstacklocal,[%s]\n", h.mac, name, h.address)
+		} else {
+			fmt.Fprintf(&host, "%s,%s.openstacklocal,%s\n", h.mac, name, h.address)
+		}
 		fmt.Fprintf(&addn, "%s\t%s.openstacklocal %s\n", h.address, name, name)
 	}
 	return map[string]string{
 		"port":       fmt.Sprintf("%s %s %s %s %s %s.0 %d\n", p.ID, p.MAC, p.Address, n.Bridge(), n.SubnetID, n.Prefix, n.mtu()),
+		"port6":      dhcpOrders6(p),
 		"host":       host.String(),
 		"addn_hosts": addn.String(),
 		"opts": fmt.Sprintf("tag:subnet-%s,option:dns-server,10.30.0.53\ntag:subnet-%s,option:router,%s.1",
@@ -93,11 +98,13 @@ func releaseDHCPPort(m *cloudfake.Model, p Port) {
 func hostsOf(m *cloudfake.Model, networkID string) []dhcpHost {
 	var hosts []dhcpHost
 	for _, p := range m.Ports {
-		if p.NetworkID != networkID || p.DeviceOwner == dhcpOwner {
+		if p.NetworkID != networkID || p.DeviceOwner == dhcpOwner || p.DeviceOwner == routerOwner {
 			continue
 		}
 		for _, ip := range p.FixedIPs {
-			hosts = append(hosts, dhcpHost{p.MAC, ip.Address})
+			if handsOut(m, ip) {
+				hosts = append(hosts, dhcpHost{p.MAC, ip.Address})
+			}
 		}
 	}
 	slices.SortFunc(hosts, func(a, b dhcpHost) int { return strings.Compare(a.address, b.address) })

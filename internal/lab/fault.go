@@ -34,6 +34,9 @@ type Fault struct {
 	Options Options
 	// Guest is whom the question is about: web-1 when empty.
 	Guest string
+	// IPv6 says that the question is about the guest's IPv6 address: its IPv4
+	// one is not looked at.
+	IPv6 bool
 	// Inject breaks the lab and leaves the guest as an operator would find it:
 	// a faulty lab's guest has no address, a decoy's has one and asks for it
 	// again every few seconds.
@@ -74,7 +77,7 @@ func Faults() []Fault {
 	return slices.Concat(dhcp01(), dhcp02(), dhcp03(), dhcp04(), dhcp09(), dhcp10(), dhcp11(),
 		dhcp12(), dhcp13(), dhcp14(), dhcp15(), dhcp16(), dhcp17(), dhcp18(), dhcp19(),
 		dhcp22(), dhcp23(), dhcp24(), dhcp25(), dhcp26(), dhcp38(), dhcp39(), dhcp41(), dhcp42(), dhcp43(), secondPort(),
-		vxlanFaults(), flatFaults(), decoys(), vxlanDecoys(), flatDecoys())
+		vxlanFaults(), flatFaults(), ipv6Faults(), decoys(), vxlanDecoys(), flatDecoys(), ipv6Decoys())
 }
 
 // FindFaults returns the faults with the name ID/VARIANT or with the ID.

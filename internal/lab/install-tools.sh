@@ -3,7 +3,7 @@
 # an update of the package lists, when everything is there.
 set -eu
 packages="bash bridge-utils busybox-static dnsmasq-base ebtables ethtool iproute2 ipset iptables iputils-ping
-mount nftables openssh-client openssh-server procps sudo tcpdump util-linux"
+isc-dhcp-client mount nftables openssh-client openssh-server procps radvd sudo tcpdump util-linux"
 
 missing=
 for p in $packages; do

@@ -13,7 +13,7 @@ const trustedComment = `-m comment --comment "Accept all packets when port is tr
 // neutronChains returns the input of iptables-restore --noflush that gives a
 // machine Neutron's chains.
 func neutronChains(style Style, trusted, guests []Port) string {
-	return rawTable(guests) + filterTable(style, trusted, guests)
+	return rawTable(guests) + filterTable(style, trusted, guests, writeSecurityGroup)
 }
 
 // rawTable keeps the connection tracking of networks apart, as the agent does
@@ -38,7 +38,7 @@ func rawTable(guests []Port) string {
 	return b.String()
 }
 
-func filterTable(style Style, trusted, guests []Port) string {
+func filterTable(style Style, trusted, guests []Port, group func(*strings.Builder, Port)) string {
 	var b strings.Builder
 	b.WriteString("*filter\n")
 	for _, c := range []string{
@@ -63,7 +63,7 @@ func filterTable(style Style, trusted, guests []Port) string {
 		writeGuestJumps(&b, p)
 	}
 	for _, p := range guests {
-		writeSecurityGroup(&b, p)
+		group(&b, p)
 	}
 	b.WriteString("-A neutron-linuxbri-sg-chain -j ACCEPT\n" +
 		"-A neutron-linuxbri-sg-fallback -m comment --comment \"Default drop rule for unmatched traffic.\" -j DROP\nCOMMIT\n")

@@ -57,6 +57,8 @@ type Options struct {
 	TwoPorts         bool    // web-1 has a second NIC, on payments-db-net
 	// VXLAN adds tenant networks of that type with the guests vx-1, vx-2 and vx-3.
 	VXLAN VXLANMode
+	// IPv6 gives payments-net an IPv6 subnet and a router on controller01.
+	IPv6 IPv6Mode
 	// User is the login in the written ssh_config: root when empty, or
 	// whyprobe (sudo for what whybot needs), or nosudo.
 	User string
@@ -97,6 +99,7 @@ func (o Options) withDefaults() (Options, error) {
 		oneOf("backend", o.Backend, NFT, Legacy),
 		oneOf("style", o.Style, NewStyle, OldStyle),
 		oneOf("vxlan", o.VXLAN, NoVXLAN, Multicast, L2Pop),
+		oneOf("ipv6", o.IPv6, NoIPv6, SLAAC, Stateful),
 		oneOf("user", o.User, users...),
 		rootOnly(),
 	)

@@ -29,18 +29,22 @@ const (
 // nics maps Neutron's physical networks to the machines' NICs.
 var nics = map[string]string{"physnet1": "eth3", "physnet2": "eth4"}
 
-// A Network is a provider or tenant network with one IPv4 subnet.
+// A Network is a provider or tenant network with one IPv4 subnet, and perhaps
+// one of IPv6.
 type Network struct {
 	ID, Name, PhysNet string
 	VLAN              int // 0 for a flat or VXLAN network
 	VNI               int // 0 for a network that is not VXLAN
 	SubnetID          string
 	Prefix            string // the first three octets of its /24
+	Six               Subnet6
 }
 
-// A Port is a Neutron port of a guest or of a DHCP agent.
+// A Port is a Neutron port of a guest, of a DHCP agent or of a router. A
+// router's has an IPv6 address only.
 type Port struct {
 	ID, MAC, Address string
+	Address6         string // empty where the network has no IPv6
 	Network          Network
 	Machine          string
 }
@@ -55,10 +59,11 @@ type Guest struct {
 
 // A plan is everything a lab is going to be.
 type plan struct {
-	machines  []string
-	networks  []Network
-	guests    []Guest
-	dhcpPorts []Port
+	machines    []string
+	networks    []Network
+	guests      []Guest
+	dhcpPorts   []Port
+	routerPorts []Port
 }
 
 var (
@@ -77,14 +82,18 @@ var (
 )
 
 func newPlan(o Options) plan {
+	payments := paymentsNet
+	if o.IPv6 != NoIPv6 {
+		payments.Six = payments6(o.IPv6)
+	}
 	p := plan{
 		machines: []string{Controller01, Compute01, Compute02},
-		networks: []Network{paymentsNet, paymentsDBNet},
+		networks: []Network{payments, paymentsDBNet},
 		guests: []Guest{
-			guest(Web1, webServerID, Compute01, paymentsNet, webPortID, 0x11, 101),
-			guest(Web2, "b3f0d9c8-5e41-4a7b-8c6d-2e1f0a9b8c7d", Compute02, paymentsNet, "b9e40d16-a25c-4f3b-8d7e-6c5b4a392817", 0x12, 23),
+			guest(Web1, webServerID, Compute01, payments, webPortID, 0x11, 101),
+			guest(Web2, "b3f0d9c8-5e41-4a7b-8c6d-2e1f0a9b8c7d", Compute02, payments, "b9e40d16-a25c-4f3b-8d7e-6c5b4a392817", 0x12, 23),
 			guest(DB1, "d4c3b2a1-9f8e-4d7c-b6a5-948372615f4e", Compute01, paymentsDBNet, "7c25e8f1-3a94-4b6d-a1c8-f0e9d8c7b6a5", 0x21, 121),
-			guest(AIO1, "0e1d2c3b-4a59-4867-b574-8392a1b0c9d8", Controller01, paymentsNet, "c8f7a6b5-d4e3-4c21-90fe-dcba98765432", 0x13, 131),
+			guest(AIO1, "0e1d2c3b-4a59-4867-b574-8392a1b0c9d8", Controller01, payments, "c8f7a6b5-d4e3-4c21-90fe-dcba98765432", 0x13, 131),
 		},
 	}
 	if o.SecondController {
@@ -102,6 +111,7 @@ func newPlan(o Options) plan {
 	if o.VXLAN != NoVXLAN {
 		p.addVXLAN()
 	}
+	p.routerPorts = routerPorts(payments)
 	for i, n := range p.networks {
 		for _, m := range p.controllers() {
 			p.dhcpPorts = append(p.dhcpPorts, dhcpPort(i, m, n))
@@ -111,8 +121,9 @@ func newPlan(o Options) plan {
 }
 
 func guest(name, server, machine string, n Network, port string, mac, host int) Guest {
+	hw := fmt.Sprintf("fa:16:3e:4b:10:%02x", mac)
 	return Guest{Name: name, ServerID: server, Server: name, Port: Port{
-		ID: port, MAC: fmt.Sprintf("fa:16:3e:4b:10:%02x", mac), Address: fmt.Sprintf("%s.%d", n.Prefix, host),
+		ID: port, MAC: hw, Address: fmt.Sprintf("%s.%d", n.Prefix, host), Address6: n.Six.of(hw, host),
 		Network: n, Machine: machine,
 	}}
 }
@@ -131,9 +142,10 @@ func dhcpPort(i int, machine string, n Network) Port {
 	if machine == Controller02 {
 		number = 2
 	}
+	mac := fmt.Sprintf("fa:16:3e:0d:%02x:%02x", 0x9b+i, number)
 	return Port{
-		ID: dhcpPortIDs[i][machine], MAC: fmt.Sprintf("fa:16:3e:0d:%02x:%02x", 0x9b+i, number),
-		Address: fmt.Sprintf("%s.%d", n.Prefix, 9+number), Network: n, Machine: machine,
+		ID: dhcpPortIDs[i][machine], MAC: mac, Address: fmt.Sprintf("%s.%d", n.Prefix, 9+number),
+		Address6: n.Six.of(mac, 9+number), Network: n, Machine: machine,
 	}
 }
 

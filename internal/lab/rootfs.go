@@ -137,7 +137,7 @@ func (t *tree) programs(backend Backend) error {
 	t.file("usr/lib/whylab/ip", string(b), 0o755)
 	t.file(real, string(script("ip.sh")), 0o755)
 	t.file("usr/bin/systemctl", string(script("systemctl.sh")), 0o755)
-	for _, s := range []string{"boot", "linuxbridge-agent", "vxlan", "dhcp-agent"} {
+	for _, s := range []string{"boot", "linuxbridge-agent", "vxlan", "dhcp-agent", "l3-agent"} {
 		t.file("usr/lib/whylab/"+s, string(script(s+".sh")), 0o755)
 	}
 	kind := strings.TrimPrefix(string(backend), "iptables-")
@@ -259,6 +259,11 @@ func (l *Lab) services(t *tree, name string) {
 			"command='/usr/bin/python3 /usr/bin/neutron-dhcp-agent --config-file=/etc/neutron/neutron.conf --config-file=/etc/neutron/dhcp_agent.ini'\n"+
 				"on_start() { /usr/lib/whylab/dhcp-agent sync; }\n")
 	}
+	if len(l.plan.routerPortsOf(name)) > 0 {
+		unit(l3Agent, "OpenStack Neutron L3 Agent",
+			"command='/usr/bin/python3 /usr/bin/neutron-l3-agent --config-file=/etc/neutron/neutron.conf --config-file=/etc/neutron/l3_agent.ini'\n"+
+				"on_start() { /usr/lib/whylab/l3-agent sync; }\n")
+	}
 }
 
 // neutronFiles are the agents' configuration and what Neutron would tell them.
@@ -276,7 +281,7 @@ func (l *Lab) neutronFiles(t *tree, name string) {
 	for _, n := range l.plan.networksOf(name) {
 		networks += fmt.Sprintf("%s %s %s %d\n", n.Bridge(), n.Uplink(), n.nic(), n.VLAN)
 	}
-	guests, trusted := l.plan.guestPorts(name), l.plan.dhcpPortsOf(name)
+	guests, trusted := l.plan.guestPorts(name), l.plan.trustedPorts(name)
 	for _, p := range slices.Concat(guests, trusted) {
 		taps += p.Tap() + " " + p.Network.Bridge() + "\n"
 	}
@@ -288,6 +293,10 @@ func (l *Lab) neutronFiles(t *tree, name string) {
 	t.file("usr/lib/whylab/vxlans", l.vxlanOrders(name), 0o644)
 	t.file("usr/lib/whylab/taps", taps, 0o644)
 	t.file("usr/lib/whylab/chains", neutronChains(l.options.Style, trusted, guests), 0o644)
+	if l.plan.ipv6() {
+		t.file("usr/lib/whylab/chains6", neutronChains6(l.options.Style, trusted, guests), 0o644)
+	}
+	t.file("usr/lib/whylab/routers", l.plan.routerOrders(name), 0o644)
 	for network, files := range l.told[name] {
 		for file, text := range files {
 			t.file(filepath.Join(ordersDir, network, file), text, 0o644)

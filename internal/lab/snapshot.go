@@ -16,7 +16,8 @@ import (
 // sysctls, the DHCP ports' checksums and dnsmasq's host files; and what Neutron
 // holds. Two snapshots are equal when nothing changed but counters.
 func (l *Lab) Snapshot(ctx context.Context) (string, error) {
-	const script = `iptables-nft-save; iptables-legacy-save; cat "$1"; sysctl net.bridge.bridge-nf-call-iptables
+	const script = `iptables-nft-save; iptables-legacy-save; cat "$1"; sysctl net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6tables
+ip6tables-nft-save; ip6tables-legacy-save
 for f in /var/lib/neutron/dhcp/*/host; do [ ! -e "$f" ] || { echo "$f"; cat "$f"; }; done
 for d in /sys/class/net/vxlan-*; do [ ! -e "$d" ] || bridge fdb show dev "${d##*/}" | sed -n "/ dst .* permanent/s/^/${d##*/} /p" | sort; done
 nft list tables | while read -r _ family name; do
@@ -24,7 +25,7 @@ nft list tables | while read -r _ family name; do
 done
 ebtables-save
 ip -d -o link show type bridge | sed 's/^[0-9]*: \([^:]*\):.*\(forward_delay [0-9]*\).*\(stp_state [01]\).*/\1 \2 \3/'
-for ns in $(ip netns list | sed -n 's/^\(qdhcp[^ ]*\).*/\1/p' | sort); do
+for ns in $(ip netns list | sed -n 's/^\(q[dr][^ ]*\).*/\1/p' | sort); do
 	ip netns exec "$ns" iptables-save
 	for d in $(ip -n "$ns" -o link show type veth | sed 's/^[0-9]*: \([^:@]*\).*/\1/'); do
 		ip netns exec "$ns" ethtool -k "$d" | sed -n "s/^tx-checksumming/$ns $d &/p"

@@ -12,7 +12,7 @@ var tools = map[string]string{
 	"ip": "iproute2", "tc": "iproute2", "bridge": "iproute2", "ss": "iproute2",
 	"iptables-nft": "iptables", "iptables-legacy": "iptables", "nft": "nftables",
 	"sshd": "openssh-server", "ssh-keygen": "openssh-client",
-	"dnsmasq": "dnsmasq-base", "busybox": "busybox-static", "tcpdump": "tcpdump",
+	"dnsmasq": "dnsmasq-base", "radvd": "radvd", "dhclient": "isc-dhcp-client", "ip6tables-nft": "iptables", "timeout": "coreutils", "busybox": "busybox-static", "tcpdump": "tcpdump",
 	"sudo": "sudo", "ethtool": "ethtool", "nsenter": "util-linux", "mount": "mount",
 	"pgrep": "procps", "sysctl": "procps", "bash": "bash", "brctl": "bridge-utils", "ebtables": "ebtables",
 }

@@ -23,16 +23,22 @@ func (l *Lab) startVM(ctx context.Context, g Guest) (*VM, error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "udhcpc.sh"), script("udhcpc.sh"), 0o755); err != nil {
-		return nil, err
+	for _, s := range []string{"udhcpc.sh", "dhclient.sh", "ask6.sh"} {
+		if err := os.WriteFile(filepath.Join(dir, s), script(s), 0o755); err != nil {
+			return nil, err
+		}
 	}
 	c, err := startCell(ctx, l.claim.namespace("vm-"+g.Name), 0, filepath.Join(l.Dir, "vm-"+g.Name+".log"),
-		"sh", filepath.Join(l.Dir, "guest.sh"), dir, g.Name)
+		"sh", filepath.Join(l.Dir, "guest.sh"), dir, g.Name, string(g.Port.Network.Six.Mode))
 	if err != nil {
 		return nil, err
 	}
 	vm := &VM{Guest: g, lab: l, cell: c, dir: dir}
-	if err := c.order(ctx, "ask"); err != nil {
+	orders := []string{"ask"}
+	if g.Port.Address6 != "" {
+		orders = append(orders, "ask6")
+	}
+	if err := vm.orders(ctx, orders...); err != nil {
 		c.kill()
 		return nil, err
 	}

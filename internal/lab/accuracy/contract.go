@@ -60,6 +60,7 @@ var states = map[string]bool{"proven": true, "probable": true, "healthy": true, 
 
 const (
 	question    = "why can't %s get an IP"
+	question6   = "why does %s get no IPv6 address"
 	callTimeout = 120 * time.Second
 )
 
@@ -68,12 +69,21 @@ type whybot struct {
 	binary, config string
 	guest          string   // the one that has to get its address
 	server         string   // whom it is asked about: the guest's
+	ipv6           bool     // it is its IPv6 address that is asked about
 	env            []string // besides the usual
+}
+
+// question is what w is asked.
+func (w whybot) question() string {
+	if w.ipv6 {
+		return fmt.Sprintf(question6, w.server)
+	}
+	return fmt.Sprintf(question, w.server)
 }
 
 func (w whybot) ask(ctx context.Context) (Answer, error) {
 	var a Answer
-	if err := w.call(ctx, &a, "ask", "--config", w.config, "--json", fmt.Sprintf(question, w.server)); err != nil {
+	if err := w.call(ctx, &a, "ask", "--config", w.config, "--json", w.question()); err != nil {
 		return a, err
 	}
 	if !states[a.Verdict.State] {

@@ -105,13 +105,16 @@ func inLab(ctx context.Context, o lab.Options, do func(context.Context, *lab.Lab
 }
 
 func measure(ctx context.Context, l *lab.Lab, binary string, r *Result) error {
-	if _, err := waitLease(ctx, l, r.Fault.Asked()); err != nil {
+	w := whybot{binary: binary, config: l.Config(), guest: r.Fault.Asked(), server: r.Fault.Server(), ipv6: r.Fault.IPv6}
+	if _, err := waitLease(ctx, l, w.guest); err != nil {
+		return fmt.Errorf("before the fault: %w", err)
+	}
+	if err := w.waitAddress(ctx, l); err != nil {
 		return fmt.Errorf("before the fault: %w", err)
 	}
 	if err := r.Fault.Inject(ctx, l); err != nil {
 		return fmt.Errorf("inject: %w", err)
 	}
-	w := whybot{binary: binary, config: l.Config(), guest: r.Fault.Asked(), server: r.Fault.Server()}
 	answer, err := w.ask(ctx)
 	if err != nil {
 		return err
@@ -132,7 +135,7 @@ func measureAsking(ctx context.Context, l *lab.Lab, w whybot, r *Result) error {
 	if !r.Quiet() {
 		return nil
 	}
-	if err := l.VM(w.guest).AskOften(ctx); err != nil {
+	if err := w.askOften(ctx, l); err != nil {
 		return err
 	}
 	w.env = []string{"WHYBOT_DIAGNOSE_ARP_CHECK=false"}
@@ -230,7 +233,7 @@ func tryFix(ctx context.Context, l *lab.Lab, w whybot, fix Fix, passing bool) Fi
 	}
 	err = undo(ctx, l, w, fix, before)
 	if err == nil && fix.Class == invertible && !passing {
-		err = asksInVain(ctx, l, w.guest)
+		err = w.asksInVain(ctx, l)
 	}
 	if err != nil {
 		r.Problem = err.Error()
@@ -248,12 +251,8 @@ func cure(ctx context.Context, l *lab.Lab, w whybot, fix Fix) error {
 	if o.State != "verified" {
 		return fmt.Errorf("apply ended as %q, want verified", o.State)
 	}
-	ip, err := waitLease(ctx, l, w.guest)
-	if err != nil {
-		return fmt.Errorf("apply says verified, and %s has no address: %w", w.guest, err)
-	}
-	if want := l.VM(w.guest).Port.Address; ip != want {
-		return fmt.Errorf("apply says verified, and %s has %s instead of %s", w.guest, ip, want)
+	if err := w.waitAddress(ctx, l); err != nil {
+		return fmt.Errorf("apply says verified, and %w", err)
 	}
 	return nil
 }
@@ -282,8 +281,11 @@ func undo(ctx context.Context, l *lab.Lab, w whybot, fix Fix, before string) err
 	return nil
 }
 
-func asksInVain(ctx context.Context, l *lab.Lab, guest string) error {
-	vm := l.VM(guest)
+func (w whybot) asksInVain(ctx context.Context, l *lab.Lab) error {
+	vm := l.VM(w.guest)
+	if w.ipv6 {
+		return asksInVain6(ctx, vm)
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, leaseTimeout, errors.New("the guest neither got an address nor gave up"))
 	defer cancel()
 	if err := vm.Renew(ctx); err != nil {
@@ -293,7 +295,7 @@ func asksInVain(ctx context.Context, l *lab.Lab, guest string) error {
 		return err
 	}
 	if ip, ok := vm.Lease(); ok {
-		return fmt.Errorf("after the undo %s gets %s: the fault did not come back", guest, ip)
+		return fmt.Errorf("after the undo %s gets %s: the fault did not come back", w.guest, ip)
 	}
 	return nil
 }

@@ -9,6 +9,6 @@ for nic in $(cat $lib/trunks); do
 	tc filter add dev "$nic" ingress bpf da pinned $lib/bpf/pop
 	tc filter add dev "$nic" egress bpf da pinned $lib/bpf/push
 done
-for unit in iptables neutron-linuxbridge-agent neutron-dhcp-agent; do
+for unit in iptables neutron-linuxbridge-agent neutron-dhcp-agent neutron-l3-agent; do
 	[ ! -e "$lib/units/$unit" ] || systemctl start "$unit"
 done

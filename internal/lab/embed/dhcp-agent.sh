@@ -27,7 +27,20 @@ plug() { # NETWORK PORT MAC ADDRESS BRIDGE
 	ip netns exec "$ns" ethtool -K "$device" tx off >/dev/null
 	ip -n "$ns" addr replace "$4/24" dev "$device"
 	ip -n "$ns" link set "$device" up
+	[ ! -s "$neutron/$1/port6" ] || plug6 "$1" "$device"
 	ip link set "$tap" master "$5" up
+}
+
+plug6() { # NETWORK DEVICE
+	read -r subnet6 address6 rest6 <"$neutron/$1/port6"
+	ip netns exec "qdhcp-$1" sysctl -qw "net.ipv6.conf.$2.accept_ra=0"
+	ip -n "qdhcp-$1" -6 addr replace "$address6/64" dev "$2" nodad
+}
+
+range6() { # NETWORK: what dnsmasq is told where it gives addresses of IPv6
+	[ -s "$neutron/$1/port6" ] || return 0
+	read -r subnet6 address6 prefix6 mode6 <"$neutron/$1/port6"
+	[ "$mode6" != stateful ] || echo "--dhcp-range=set:subnet-$subnet6,$prefix6,static,64,86400s"
 }
 
 reload() { # NETWORK: the host file is written anew
@@ -38,6 +51,7 @@ reload() { # NETWORK: the host file is written anew
 init_leases() { # NETWORK: as Neutron does, so that dnsmasq knows its clients again
 	now=$(date +%s)
 	while IFS=, read -r mac name address; do
+		case $name in tag:*) continue ;; esac # of IPv6
 		echo "$((now + 86400)) $mac $address ${name%%.*} *"
 	done <"$neutron/$1/host" >"$state/$1/leases"
 }
@@ -45,7 +59,8 @@ init_leases() { # NETWORK: as Neutron does, so that dnsmasq knows its clients ag
 spawn() { # NETWORK
 	kill_dnsmasq "$1"
 	read -r port mac address bridge subnet range mtu <"$neutron/$1/port"
-	ip netns exec "qdhcp-$1" dnsmasq --no-hosts --no-resolv --pid-file="$state/$1/pid" \
+	# shellcheck disable=SC2046 # one word or none
+	ip netns exec "qdhcp-$1" dnsmasq $(range6 "$1") --no-hosts --no-resolv --pid-file="$state/$1/pid" \
 		--dhcp-hostsfile="$state/$1/host" --addn-hosts="$state/$1/addn_hosts" \
 		--dhcp-optsfile="$state/$1/opts" --dhcp-leasefile="$state/$1/leases" \
 		--dhcp-match=set:ipxe,175 --dhcp-userclass=set:ipxe6,iPXE --local-service --bind-dynamic \

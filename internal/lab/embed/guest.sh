@@ -1,13 +1,13 @@
 #!/bin/sh
-# pid 1 of a guest: guest.sh DIRECTORY NAME. It takes orders, one a line, from a
+# pid 1 of a guest: guest.sh DIRECTORY NAME IPV6-MODE. It takes orders, one a line, from a
 # pipe that the lab's owner holds and answers each with "ok"; when the pipe
 # closes it ends, and the kernel takes the DHCP client along.
-directory=$1 name=$2
+directory=$1 name=$2 ipv6=$3
 export LEASE="$directory/lease" KEEP=
 exec 2>>"$directory/log"
 # 3 DISCOVERs 2 s apart, a pause of 3 s, and again
 ask="busybox udhcpc -f -i eth0 -t 3 -T 2 -A 3 -x hostname:$name -s $directory/udhcpc.sh"
-client=''
+client='' client6=''
 start() { # COMMAND: a process group of its own
 	setsid sh -c "$1" </dev/null >>"$directory/log" 2>&1 &
 	client=$!
@@ -24,12 +24,25 @@ while read -r order; do
 		fi
 		client=''
 		;;
+	ask6 | ask6-often)
+		often=once
+		[ $order = ask6 ] || often=often
+		setsid sh "$directory/ask6.sh" "$directory" "$ipv6" $often </dev/null >>"$directory/log6" 2>&1 &
+		client6=$!
+		;;
+	stop6)
+		if [ -n "$client6" ]; then # a client that is asked to end may give its address back
+			kill -KILL -- "-$client6" || kill -KILL "$client6"
+			wait "$client6"
+		fi
+		client6=''
+		;;
 	broadcast) # replies to everybody, as a client wants that hears nothing else yet
 		ask="$ask -B"
 		;;
 	forget)
 		rm -f "$LEASE"
-		ip addr flush dev eth0
+		ip -4 addr flush dev eth0
 		: >"$directory/log"
 		;;
 	esac

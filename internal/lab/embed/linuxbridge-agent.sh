@@ -8,8 +8,10 @@ $lib/vxlan
 
 while read -r bridge uplink nic vlan; do
 	[ -e "/sys/class/net/$bridge" ] || ip link add "$bridge" type bridge forward_delay 0 stp_state 0
+	echo 1 >"/proc/sys/net/ipv6/conf/$bridge/disable_ipv6" # the node is no host of the tenants' networks
 	ip link set "$bridge" up
 	[ -e "/sys/class/net/$uplink" ] || ip link add link "$nic" name "$uplink" type vlan id "$vlan"
+	[ "$uplink" = "$nic" ] || echo 1 >"/proc/sys/net/ipv6/conf/$uplink/disable_ipv6"
 	ip link set "$uplink" master "$bridge" up
 done <$lib/networks
 
@@ -30,8 +32,12 @@ done <$lib/guests
 
 # its rules, when any of them is missing
 rules() { grep -c '^-A neutron-' || :; }
-if iptables -C FORWARD -j neutron-linuxbri-FORWARD 2>/dev/null && [ "$(iptables-save | rules)" -ge "$(rules <$lib/chains)" ]; then
-	exit 0
-fi
-iptables-save | sed '/^-[AI] neutron-/d; /^:neutron-/d; / -j neutron-/d' | iptables-restore
-iptables-restore --noflush <$lib/chains
+restore() { # PROGRAM CHAINS
+	if "$1" -C FORWARD -j neutron-linuxbri-FORWARD 2>/dev/null && [ "$("$1-save" | rules)" -ge "$(rules <"$2")" ]; then
+		return 0
+	fi
+	"$1-save" | sed '/^-[AI] neutron-/d; /^:neutron-/d; / -j neutron-/d' | "$1-restore"
+	"$1-restore" --noflush <"$2"
+}
+restore iptables $lib/chains
+[ ! -e $lib/chains6 ] || restore ip6tables $lib/chains6

@@ -5,7 +5,7 @@ case $1 in
 deconfig)
 	[ -z "$KEEP" ] || exit 0
 	rm -f "$LEASE"
-	ip addr flush dev "$interface"
+	ip -4 addr flush dev "$interface"
 	;;
 leasefail)
 	echo "no lease"
