@@ -272,6 +272,12 @@ func (p *Pass) holdsBy(e Exchange) bool {
 	return p.guestHolds() && e.V6() == strings.Contains(p.address(), ":")
 }
 
+// heldIsAsked reports whether the address that the guest is looked for at is one
+// that the question is about: that it has its IPv4 address says nothing of IPv6.
+func (p *Pass) heldIsAsked() bool {
+	return slices.ContainsFunc(p.asked(), func(e Exchange) bool { return e.V6() == strings.Contains(p.address(), ":") })
+}
+
 // address is the address of the guest's that it is asked for: of IPv4 where it
 // has one.
 func (p *Pass) address() string {

@@ -270,6 +270,21 @@ func TestJudgeSeveralExchanges(t *testing.T) {
 	})
 }
 
+// That the guest answers for its IPv4 address ends the wait for packets only
+// where it is IPv4 that is asked about: a proof of IPv6 once listened for half a
+// second because of it.
+func TestHeldIsAsked(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{"why can't web-1 get an IP": true, "why does web-1 get no IPv6 address": false} {
+		p := webPass(t, "controller01")
+		p.Path.Branches[0].Exchanges = []Exchange{capture.DHCP, capture.DHCPv6}
+		p.Question.Text = text
+		if got := p.heldIsAsked(); got != want {
+			t.Errorf("%q: %t for %s", text, got, p.address())
+		}
+	}
+}
+
 // While Nova moves a server, what is missing on a node proves nothing.
 func TestJudgeOnTheMove(t *testing.T) {
 	t.Parallel()

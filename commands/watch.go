@@ -275,10 +275,10 @@ func (w *watch) decided(armed, now time.Time) bool {
 	defer w.mu.Unlock()
 	ps := &Packets{Seen: w.counted()}
 	path, waited := w.x.pass.Path, now.Sub(armed)
-	if requests, _ := ps.Count(w.lead()); requests == 0 && w.holds() {
+	if requests, _ := ps.Count(w.lead()); requests == 0 && w.holds() && w.x.pass.heldIsAsked() {
 		return waited > holderWait && len(w.x.findings) == 0 || waited > patience
 	}
-	given, all := ps.Granted(path), path.Exchanges()
+	given, all := ps.Granted(path), w.x.pass.asked()
 	shown := 0
 	for _, e := range all {
 		switch {

@@ -279,7 +279,7 @@ func (o obstacle) fixes() []commands.Suggestion {
 		accept["guest"] = "yes"
 	}
 	if o.crossing.Exchange.V6() {
-		accept["exchange"] = string(o.crossing.Exchange)
+		accept["port"], accept["exchange"] = o.alike()
 	}
 	for _, d := range o.dropped() {
 		accept[string(d)] = "yes"
@@ -335,6 +335,45 @@ func (o obstacle) dropped() []commands.Direction {
 		}
 	}
 	return slices.SortedFunc(slices.Values(out), func(a, b commands.Direction) int { return cmp.Compare(a, b) })
+}
+
+// alike returns the bridge ports and the exchanges of IPv6 that the same rule
+// drops in the same directions: a guest needs both the router and DHCPv6, and to
+// let one of them pass does not cure it.
+func (o obstacle) alike() (ports, exchanges string) {
+	var devices, names []string
+	for _, c := range o.crossings() {
+		other := o
+		other.crossing = c
+		if !c.Exchange.V6() || !slices.Equal(other.dropped(), o.dropped()) {
+			continue
+		}
+		devices, names = append(devices, other.port().Device), append(names, string(c.Exchange))
+	}
+	return joined(devices), joined(names)
+}
+
+// crossings are those of every branch over the same bridge, in the same
+// direction, that the same rule ends: o's is one of them.
+func (o obstacle) crossings() []commands.Crossing {
+	all := []commands.Crossing{o.crossing}
+	for _, b := range o.p.Path.Branches {
+		for _, c := range o.p.Crossings(b) {
+			if c.Bridge != o.crossing.Bridge || c.Direction != o.crossing.Direction || c.Exchange == o.crossing.Exchange {
+				continue
+			}
+			if r := o.p.Rule(o.firewall, c); r.Verdict.Lost() && r.View.Binary == o.ruling.View.Binary && r.Decision.BaseRule() == o.ending.BaseRule() {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}
+
+// joined lists each word once, in order.
+func joined(words []string) string {
+	slices.Sort(words)
+	return strings.Join(slices.Compact(words), ",")
 }
 
 func (o obstacle) advice() []string {

@@ -3,6 +3,7 @@ package fix
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"whybot/commands"
 	"whybot/commands/capture"
@@ -11,9 +12,10 @@ import (
 // PhysdevAccept lets the DHCP frames of one bridge port pass above the rule
 // that drops them. Args: binary; chain and position of the base-chain rule to
 // stand above (position "" appends), before (that rule's line); port (the
-// bridge port of the guest or the server); guest ("yes" on the guest's side,
-// where the port is filtered by security groups and only DHCP may pass);
-// request and reply ("yes" for each direction that is dropped).
+// bridge port of the guest or the server, or several with commas); exchange (what
+// of IPv6 is dropped, several with commas; empty for DHCP); guest ("yes" on the
+// guest's side, where the port is filtered by security groups and only that may
+// pass); request and reply ("yes" for each direction that is dropped).
 var PhysdevAccept = register(&commands.Fix{
 	Name: "physdev-accept",
 	Doc: `Insert a narrow ACCEPT above the rule that drops the frames.
@@ -24,7 +26,7 @@ everything above neutron's chains would bypass the security groups. A restart
 of the firewall forgets it.`,
 	Class: commands.F1,
 	Title: func(s commands.Suggestion) string {
-		return fmt.Sprintf("Accept %s of %s on %s", cmp.Or(s.Args["exchange"], string(capture.DHCP)), s.Args["port"], s.Node)
+		return fmt.Sprintf("Accept %s of %s on %s", listed(cmp.Or(s.Args["exchange"], string(capture.DHCP))), listed(s.Args["port"]), s.Node)
 	},
 	Plan: func(_ *commands.Pass, s commands.Suggestion) ([]commands.Step, error) {
 		var steps []commands.Step
@@ -40,9 +42,12 @@ of the firewall forgets it.`,
 		return steps, nil
 	},
 	Touches: func(_ *commands.Pass, s commands.Suggestion) []string {
-		return []string{"Only frames of bridge port " + s.Args["port"] + " on " + s.Node + ". It is gone after a restart of the firewall."}
+		return []string{"Only frames of bridge port " + listed(s.Args["port"]) + " on " + s.Node + ". It is gone after a restart of the firewall."}
 	},
 })
+
+// listed is a list of words for a person.
+func listed(words string) string { return strings.ReplaceAll(words, ",", " and ") }
 
 // icmpv6 are the types of router discovery.
 var icmpv6 = map[string]string{"request": "133", "reply": "134"}
@@ -50,32 +55,46 @@ var icmpv6 = map[string]string{"request": "133", "reply": "134"}
 // acceptSpecs returns the rules in the form iptables-save prints them.
 func acceptSpecs(args map[string]string) [][]string {
 	var specs [][]string
-	add := func(direction, flag, sport, dport string) {
-		if args[direction] != "yes" {
-			return
-		}
-		match := []string{"-m", "physdev", flag, args["port"], "--physdev-is-bridged"}
+	for _, port := range strings.Split(args["port"], ",") {
 		if args["guest"] != "yes" {
-			specs = append(specs, append(match, "-j", "ACCEPT"))
-			return
+			specs = append(specs, portSpecs(args, port)...)
+			continue
 		}
-		if kind := icmpv6[direction]; args["exchange"] == string(capture.RA) {
-			spec := append([]string{"-p", "ipv6-icmp"}, match...)
-			specs = append(specs, append(spec, "-m", "icmp6", "--icmpv6-type", kind, "-j", "ACCEPT"))
-			return
+		for _, exchange := range strings.Split(args["exchange"], ",") {
+			specs = append(specs, guestSpecs(args, port, commands.Exchange(exchange))...)
 		}
-		spec := append([]string{"-p", "udp"}, match...)
-		specs = append(specs, append(spec, "-m", "udp", "--sport", sport, "--dport", dport, "-j", "ACCEPT"))
 	}
-	request, reply := "--physdev-out", "--physdev-in"
-	if args["guest"] == "yes" {
-		request, reply = reply, request
+	return specs
+}
+
+// portSpecs accept all that a server's port sends or is sent.
+func portSpecs(args map[string]string, port string) [][]string {
+	var specs [][]string
+	for _, d := range [][2]string{{"request", "--physdev-out"}, {"reply", "--physdev-in"}} {
+		if args[d[0]] == "yes" {
+			specs = append(specs, []string{"-m", "physdev", d[1], port, "--physdev-is-bridged", "-j", "ACCEPT"})
+		}
 	}
+	return specs
+}
+
+// guestSpecs accept one exchange of a guest's port.
+func guestSpecs(args map[string]string, port string, exchange commands.Exchange) [][]string {
 	client, server := "68", "67"
-	if args["exchange"] == string(capture.DHCPv6) {
+	if exchange == capture.DHCPv6 {
 		client, server = "546", "547"
 	}
-	add("request", request, client, server)
-	add("reply", reply, server, client)
+	var specs [][]string
+	for _, d := range [][4]string{{"request", "--physdev-in", client, server}, {"reply", "--physdev-out", server, client}} {
+		if args[d[0]] != "yes" {
+			continue
+		}
+		protocol, match := "udp", []string{"-m", "udp", "--sport", d[2], "--dport", d[3]}
+		if exchange == capture.RA {
+			protocol, match = "ipv6-icmp", []string{"-m", "icmp6", "--icmpv6-type", icmpv6[d[0]]}
+		}
+		spec := []string{"-p", protocol, "-m", "physdev", d[1], port, "--physdev-is-bridged"}
+		specs = append(specs, append(append(spec, match...), "-j", "ACCEPT"))
+	}
 	return specs
 }

@@ -136,6 +136,14 @@ func TestPlanPhysdevAccept(t *testing.T) {
 			"-p ipv6-icmp -m physdev --physdev-in " + tap + " --physdev-is-bridged -m icmp6 --icmpv6-type 133 -j ACCEPT",
 			"-p ipv6-icmp -m physdev --physdev-out " + tap + " --physdev-is-bridged -m icmp6 --icmpv6-type 134 -j ACCEPT",
 		}},
+		{"several exchanges at the guest", map[string]string{"port": tap, "guest": "yes", "reply": "yes", "exchange": "DHCPv6,router advertisement"}, []string{
+			"-p udp -m physdev --physdev-out " + tap + " --physdev-is-bridged -m udp --sport 547 --dport 546 -j ACCEPT",
+			"-p ipv6-icmp -m physdev --physdev-out " + tap + " --physdev-is-bridged -m icmp6 --icmpv6-type 134 -j ACCEPT",
+		}},
+		{"several servers", map[string]string{"port": server + ",tap6f0a1b2c-3d", "reply": "yes", "exchange": "DHCPv6,router advertisement"}, []string{
+			"-m physdev --physdev-in " + server + " --physdev-is-bridged -j ACCEPT",
+			"-m physdev --physdev-in tap6f0a1b2c-3d --physdev-is-bridged -j ACCEPT",
+		}},
 		{"DHCPv6 at the guest", map[string]string{"port": tap, "guest": "yes", "reply": "yes", "exchange": "DHCPv6"}, []string{
 			"-p udp -m physdev --physdev-out " + tap + " --physdev-is-bridged -m udp --sport 547 --dport 546 -j ACCEPT",
 		}},
@@ -157,7 +165,7 @@ func TestPlanPhysdevAccept(t *testing.T) {
 			if !slices.Equal(got, c.want) {
 				t.Errorf("rules\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
 			}
-			if lines := fix.PhysdevAccept.Touches(nil, s); len(lines) != 1 || !strings.Contains(lines[0], c.args["port"]) {
+			if lines := fix.PhysdevAccept.Touches(nil, s); len(lines) != 1 || !strings.Contains(lines[0], strings.ReplaceAll(c.args["port"], ",", " and ")) {
 				t.Errorf("touches %q", lines)
 			}
 		})
