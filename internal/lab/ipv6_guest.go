@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -43,7 +44,7 @@ func usable6(f []string) (ip string, ok bool) {
 		return "", false
 	}
 	b, err := hex.DecodeString(f[0])
-	if err != nil {
+	if err != nil || len(b) != net.IPv6len {
 		return "", false
 	}
 	addr, ok := netip.AddrFromSlice(b)
@@ -63,7 +64,7 @@ func (v *VM) WaitAddress6(ctx context.Context) (ip string, err error) {
 // RenewIPv6 makes the guest forget its IPv6 address and ask again; its IPv4
 // address stays.
 func (v *VM) RenewIPv6(ctx context.Context) error {
-	return v.orders(ctx, "stop6", "ask6")
+	return v.orders(ctx, "stop6", "forget6", "ask6")
 }
 
 // AskOftenIPv6 makes the guest ask for its IPv6 address anew every few seconds.

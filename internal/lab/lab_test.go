@@ -194,6 +194,9 @@ func checkFault(ctx context.Context, f Fault) (err error) {
 	if err := waitLeases(ctx, l); err != nil {
 		return fmt.Errorf("before the fault: %w", err)
 	}
+	if f.IPv6 {
+		return checkFault6(ctx, l, f)
+	}
 	if err := f.Inject(ctx, l); err != nil {
 		return fmt.Errorf("inject: %w", err)
 	}
@@ -335,8 +338,8 @@ func TestFaultNamesAreUniqueAndSayWhatTheyWant(t *testing.T) {
 	if _, err := FindFaults("DHCP-99"); err == nil {
 		t.Error("FindFaults found DHCP-99")
 	}
-	if fs, err := FindFaults("DHCP-09"); err != nil || len(fs) != 3 {
-		t.Errorf("FindFaults(DHCP-09) = %d faults, %v; want the two and the decoy", len(fs), err)
+	if fs, err := FindFaults("DHCP-09"); err != nil || len(fs) != 4 {
+		t.Errorf("FindFaults(DHCP-09) = %d faults, %v; want the three and the decoy", len(fs), err)
 	}
 }
 

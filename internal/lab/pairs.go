@@ -89,5 +89,6 @@ func (o Options) with(other Options) Options {
 	o.SecondController, o.Flat = o.SecondController || other.SecondController, o.Flat || other.Flat
 	o.TwoPorts = o.TwoPorts || other.TwoPorts
 	o.VXLAN = cmp.Or(o.VXLAN, other.VXLAN)
+	o.IPv6 = cmp.Or(o.IPv6, other.IPv6)
 	return o
 }

@@ -244,6 +244,11 @@ func tryFix(ctx context.Context, l *lab.Lab, w whybot, fix Fix, passing bool) Fi
 }
 
 func cure(ctx context.Context, l *lab.Lab, w whybot, fix Fix) error {
+	if w.ipv6 { // whose cure is proven by packets alone: a guest that has its address sends none
+		if err := w.askOften(ctx, l); err != nil {
+			return err
+		}
+	}
 	o, err := w.change(ctx, "apply", fix.ID)
 	if err != nil {
 		return err

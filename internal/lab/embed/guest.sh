@@ -37,6 +37,10 @@ while read -r order; do
 		fi
 		client6=''
 		;;
+	forget6) # with what the kernel knows of routers
+		echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6
+		echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6
+		;;
 	broadcast) # replies to everybody, as a client wants that hears nothing else yet
 		ask="$ask -B"
 		;;

@@ -127,6 +127,9 @@ func demanded(o, by lab.Options) lab.Options {
 	if by.VXLAN != lab.NoVXLAN {
 		o.VXLAN = by.VXLAN
 	}
+	if by.IPv6 != lab.NoIPv6 {
+		o.IPv6 = by.IPv6
+	}
 	o.SecondController = o.SecondController || by.SecondController
 	o.Flat = o.Flat || by.Flat
 	return o
