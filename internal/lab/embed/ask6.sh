@@ -9,9 +9,9 @@ again() { # from the link-local address on
 	echo 0 >$conf/disable_ipv6
 }
 has_address() { ip -6 -o addr show dev eth0 scope global | grep -q inet6; }
-lease() { # for some seconds
+lease() { # for some seconds; as the same client every time, or the server has no address left for it
 	rm -f "$directory/leases6"
-	timeout --foreground -s KILL 6 dhclient -6 -1 -d -cf /dev/null -sf "$directory/dhclient.sh" -lf "$directory/leases6" -pf "$directory/pid6" eth0
+	timeout --foreground -s KILL 6 dhclient -6 -1 -d -D LL -cf /dev/null -sf "$directory/dhclient.sh" -lf "$directory/leases6" -pf "$directory/pid6" eth0
 }
 echo -1 >$conf/router_solicitations
 echo 1 >$conf/router_solicitation_interval
