@@ -61,6 +61,9 @@ func (e *Engine) apply(ctx context.Context, id string, r Petition, progress func
 	if err != nil {
 		return e.refuse(ctx, r, err)
 	}
+	if err := e.alone(ctx, p); err != nil {
+		return Outcome{Proposal: p}, err
+	}
 	if r.BreakGlass {
 		if err := e.alarm(ctx, r); err != nil {
 			return Outcome{Proposal: p}, err
@@ -135,6 +138,23 @@ func (e *Engine) alarm(ctx context.Context, r Petition) error {
 		return &Error{
 			Code: CodeOutside, Public: "The channel that has to know could not be told, so nothing was changed.",
 			Hint: "Try again, or have it approved in the usual way.", Err: err,
+		}
+	}
+	return nil
+}
+
+// alone refuses to change anything while another fix of the incident is on its
+// way: its outcome decides whether this one is still wanted.
+func (e *Engine) alone(ctx context.Context, p Proposal) error {
+	for _, s := range []ProposalState{Applying, Undoing} {
+		others, err := e.o.Memory.ListProposals(ctx, ProposalQuery{Incident: p.Incident, State: s})
+		if err != nil {
+			return err
+		}
+		for _, q := range others {
+			if q.ID != p.ID {
+				return &Error{Code: CodeGone, Public: "Another fix of this incident is being applied or undone: " + q.Title + ".", Hint: "Wait for what comes of it."}
+			}
 		}
 	}
 	return nil

@@ -42,7 +42,20 @@ func judge(p *Pass, findings []Finding, unseen []Blind) (Verdict, []Finding, []s
 			rest = append(rest, fmt.Sprintf("%s: %s. %s", e, verdicts[i].State, verdicts[i].Summary))
 		}
 	}
-	return p.settled(verdicts[worst]), j.findings, rest
+	return p.settled(p.withIPv4(verdicts[worst], asked)), j.findings, rest
+}
+
+// withIPv4 takes back that all is well where only IPv6 was looked at, though
+// the network has IPv4 and the question does not say that it is not meant.
+func (p *Pass) withIPv4(v Verdict, asked []Exchange) Verdict {
+	has4 := slices.ContainsFunc(p.Port.Subnets, func(s runners.Subnet) bool { return s.IPVersion == 4 })
+	if v.State != Healthy || !has4 || slices.Contains(asked, capture.DHCP) || ipv6Words.MatchString(p.Question.Text) {
+		return v
+	}
+	v.State, v.Title = Unclear, "IPv6 works; nothing serves IPv4 to this port"
+	v.Summary += " The network has an IPv4 subnet too, and none of the port's addresses is served by DHCP there."
+	v.Missing = "whether the guest is meant to get an IPv4 address: the port's fixed addresses, and enable_dhcp of the IPv4 subnet"
+	return v
 }
 
 var ipv6Words = regexp.MustCompile(`(?i)\b(ip)?v6\b|\bslaac\b|\bdhcpv6\b`)

@@ -22,7 +22,7 @@ func (e *Engine) propose(inc Incident, pass *Pass, a *Answer) []Proposal {
 	var all []Proposal
 	for i := range a.Findings {
 		f := &a.Findings[i]
-		if f.State != Proven || f.Aside && f.Cause != a.Verdict.Cause || followsFrom(*f, a.Verdict.Cause, a.Findings) {
+		if f.State != Proven || f.Aside && !isRoot(*f, a) || followsFrom(*f, a.Verdict.Cause, a.Findings) {
 			continue
 		}
 		for _, s := range f.Fixes {
@@ -37,6 +37,13 @@ func (e *Engine) propose(inc Incident, pass *Pass, a *Answer) []Proposal {
 		}
 	}
 	return all
+}
+
+// isRoot reports whether f, which stops nothing by itself, is what the verdict
+// names: it explains something that is found. The same is wrong on other nodes
+// without being the cause.
+func isRoot(f Finding, a *Answer) bool {
+	return f.Cause == a.Verdict.Cause && slices.ContainsFunc(a.Findings, func(e Finding) bool { return e.State == Proven && f.explains(e) })
 }
 
 // followsFrom reports whether f comes of the cause named: mending the one leaves

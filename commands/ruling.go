@@ -133,6 +133,18 @@ func stage(d netfilter.Decision) int {
 	return slices.Index([]netfilter.Hook{netfilter.Ingress, netfilter.Prerouting, netfilter.Forward, netfilter.Postrouting, netfilter.Egress}, d.Base.Hook)
 }
 
+// turn orders two layers at one hook: br_netfilter shows a frame to the IP layer
+// at priority 0 of the bridge's hooks, and after all of them at POSTROUTING.
+func turn(d netfilter.Decision) int {
+	switch {
+	case d.Base == nil || d.Base.Family != "bridge":
+		return 1
+	case d.Base.Priority > 0 && d.Base.Hook != netfilter.Postrouting:
+		return 2
+	}
+	return 0
+}
+
 // ruling chooses the decision that counts: the first that is lost, else one
 // that is not decided, else what accepts it last in the IP layer.
 func (f *Firewall) ruling(all decisions) Ruling {
@@ -149,7 +161,7 @@ func (f *Firewall) ruling(all decisions) Ruling {
 		if c := cmp.Compare(weight(a), weight(b)); c != 0 || weight(a) != 0 {
 			return c
 		}
-		return cmp.Compare(stage(a), stage(b))
+		return cmp.Or(cmp.Compare(stage(a), stage(b)), cmp.Compare(turn(a), turn(b)))
 	})
 	if d.Verdict == netfilter.Accept {
 		d = all[len(all)-2] // the IP layer, or the bridge's where that does not see it

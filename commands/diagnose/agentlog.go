@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -183,6 +184,21 @@ var (
 	noAnswer = []string{"MessagingTimeout", "Timeout while waiting on RPC response", "Timed out waiting for a reply to message ID"}
 )
 
+// recovered is what an agent writes once Neutron and it hear one another again.
+var recovered = []string{"Synchronizing state complete", "Reconnected to AMQP", "Agent out of sync with plugin"}
+
+// sinceRecovery leaves out what an agent has got over, and the queues that
+// answers are lost in, which are made anew for each call.
+func sinceRecovery(lines []node.LogLine) []node.LogLine {
+	for i := len(lines) - 1; i >= 0; i-- {
+		if len(saying(lines[i:i+1], recovered...)) > 0 {
+			lines = lines[i+1:]
+			break
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(lines), func(l node.LogLine) bool { return strings.Contains(l.Text, "no queue 'reply_") })
+}
+
 // lostQueue reports an agent that Neutron cannot reach, or that cannot reach
 // Neutron. That it could not be looked for is said where something is lacking
 // that it would explain.
@@ -193,6 +209,7 @@ func lostQueue(p *commands.Pass, a agentOf, causes []string, lacking bool) error
 		Advice: []string{"If it comes back, look at the message bus: rabbitmqctl list_queues, partitions, and whether " + a.Host + " reaches it."},
 	}
 	lines, err := recent(p, a.Host, a.program)
+	lines = sinceRecovery(lines)
 	lost := saying(lines, append(noQueue, noAnswer...)...)
 	if len(saying(lines, noQueue...)) > 0 || len(lost) > 1 {
 		f.Summary = fmt.Sprintf("%s on %s runs but has lost its RPC queue: %d such errors in its log in the last %.0f minutes", a.program, a.Host, len(lost), fresh.Minutes())

@@ -46,14 +46,19 @@ on its node.`,
 	Run: func(_ context.Context, p *commands.Pass) error {
 		for _, n := range p.Path.Nodes() {
 			if a, ok := p.Port.L2Agents.Or(nil)[n]; ok && !a.Alive && a.Binary == node.LinuxbridgeAgent {
-				reportDead(p, agentOf{a, node.LinuxbridgeAgent}, wiring, true)
+				reportDead(p, agentOf{a, node.LinuxbridgeAgent}, unwired, true)
 			}
 		}
 		return nil
 	},
 })
 
-// wiring is what a linuxbridge agent that does not do its work leaves undone.
+// unwired is what a dead linuxbridge agent leaves undone, and mends when it is
+// started. Links that are down, rules that are there and what a guest sends are
+// none of its doing.
+var unwired = []string{"DHCP-16", "DHCP-17"}
+
+// wiring is what a linuxbridge agent leaves undone whose own work fails.
 var wiring = []string{"DHCP-16", "DHCP-17", "DHCP-18", "DHCP-02", "DHCP-43"}
 
 // agentProbes are what is read of the agents on every node of the path.

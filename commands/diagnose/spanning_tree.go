@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"whybot/commands"
@@ -52,9 +53,12 @@ func portState(p *commands.Pass, h, bridge commands.Hop, branch string, links no
 	}
 	tree := links[bridge.Device]
 	f := commands.Finding{
-		State: commands.Proven, Node: h.Node, Branch: branch, Edge: edgeBetween(p, h, bridge, branch),
+		State: commands.Probable, Missing: "a frame of the guest that ends there: the state passes by itself", Node: h.Node, Branch: branch, Edge: edgeBetween(p, h, bridge, branch),
 		Summary:  fmt.Sprintf("%s on %s is a bridge port in state %s: no frame passes it%s", h.Device, h.Node, l.PortState, passing(l, tree)),
 		Evidence: []commands.Evidence{linkEvidence(p, h.Node, h.Device), linkEvidence(p, h.Node, bridge.Device)},
+	}
+	if slices.ContainsFunc(p.Path.Branches, func(b commands.Branch) bool { return lostOn(p, b, f.Edge) }) {
+		f.State, f.Missing = commands.Proven, ""
 	}
 	switch tree.STP {
 	case "1":

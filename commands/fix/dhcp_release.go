@@ -27,6 +27,12 @@ still its own. It is not offered while that MAC answers for the address.`,
 				Hint: "Find that machine first: openstack port list --mac-address " + s.Args["mac"],
 			}
 		}
+		if p.Packets == nil || !p.Packets.Asked || p.Packets.Holder != "" {
+			return nil, &commands.Error{
+				Code: commands.CodeInvalid, Public: "Whether " + s.Args["address"] + " is in use is not known: nobody could be asked for it from the DHCP namespace.",
+				Hint: "Ping it from there first (diagnose.arp_check allows whybot to).",
+			}
+		}
 		return []commands.Step{{Kind: release.Name, Node: s.Node, Args: map[string]string{
 			"network": s.Args["network"], "namespace": node.Namespace(s.Args["network"]), "device": s.Args["device"],
 			"address": s.Args["address"], "mac": s.Args["mac"], "client": s.Args["client"],

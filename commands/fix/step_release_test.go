@@ -29,6 +29,10 @@ func releaseOf(client string) commands.Suggestion {
 
 func TestDHCPRelease(t *testing.T) {
 	pass := passOver(t, newMachine(), newCloud())
+	if _, err := fix.DHCPRelease.Plan(pass, releaseOf(goneID)); commands.CodeOf(err) != commands.CodeInvalid {
+		t.Errorf("offered although nobody was asked for the address: %v", err)
+	}
+	pass.Packets = &commands.Packets{Asked: true}
 	steps, err := fix.DHCPRelease.Plan(pass, releaseOf(goneID))
 	if err != nil || len(steps) != 1 {
 		t.Fatalf("%+v, %v", steps, err)
