@@ -16,13 +16,10 @@ const (
 	policyDrop6   = "ip6tables -P FORWARD DROP; "
 	policyAccept6 = "ip6tables -P FORWARD ACCEPT; "
 
-	dropDHCPv6      = "ip6tables -I FORWARD -p udp -m udp --sport 547 -j DROP"
-	undropDHCPv6    = "ip6tables -D FORWARD -p udp -m udp --sport 547 -j DROP"
 	killRadvd       = `/usr/lib/whylab/l3-agent stop "$1"`
 	stopRadvd       = `pkill -STOP -x radvd`
 	restartL3Agent  = "systemctl restart neutron-l3-agent"
 	removeRouter    = `/usr/lib/whylab/l3-agent remove "$1"`
-	forgetHost6     = `sed -i "/^$2,tag:dhcpv6,/d" "/var/lib/neutron/dhcp/$1/host"` + reloadDnsmasq
 	bridgeNF6Off    = "sysctl -qw net.bridge.bridge-nf-call-ip6tables=0"
 	bridgeNF6On     = "sysctl -qw net.bridge.bridge-nf-call-ip6tables=1"
 	onlyIPv4        = "iptables -A " + rejectRule
@@ -31,7 +28,7 @@ const (
 
 // ipv6Faults take web-1's IPv6 address away and leave its IPv4 one.
 func ipv6Faults() []Fault {
-	return slices.Concat(ipv6Lost(SLAAC), ipv6Lost(Stateful), noAdvertisements(), dhcpv6Faults())
+	return slices.Concat(ipv6Lost(SLAAC), noAdvertisements())
 }
 
 // ipv6Lost are rules of ip6tables that what the guest needs does not pass.
@@ -80,39 +77,10 @@ func noAdvertisements() []Fault {
 	}
 }
 
-// dhcpv6Faults are what DHCPv6 alone can suffer.
-func dhcpv6Faults() []Fault {
-	o := Options{IPv6: Stateful}
-	atDoor := Want{
-		State: proven, Cause: "DHCP-02", FromNode: Compute01, FromDevice: webBridge,
-		ToNode: Compute01, ToDevice: webTap, Direction: reply,
-	}
-	unknown := Want{State: proven, Cause: "DHCP-10"}
-	sync := healed(on(Controller01, syncDHCP, paymentsNet.ID))
-	return []Fault{
-		{
-			ID: "DHCP-02", Variant: "ipv6-reply", IPv6: true, Options: o, Want: atDoor, Also: []string{"DHCP-01", "DHCP-41"},
-			Doc:    "a rule of ip6tables on the compute node drops what DHCPv6 servers send; advertisements pass",
-			Inject: broken6(on(Compute01, dropDHCPv6)), Heal: healed(on(Compute01, undropDHCPv6)),
-		},
-		{
-			ID: "DHCP-10", Variant: "ipv6-entry-missing", IPv6: true, Options: o, Want: unknown, Heal: sync,
-			Doc:    "web-1's line for DHCPv6 is missing from dnsmasq's host file; the one for IPv4 is there",
-			Inject: broken6(on(Controller01, forgetHost6, paymentsNet.ID, webMAC)),
-		},
-		{
-			ID: "DHCP-09", Variant: "ipv6", IPv6: true, Options: o, Want: Want{State: proven, Cause: "DHCP-09"},
-			Doc:    "dnsmasq died; web-1 keeps its IPv4 lease and gets no IPv6 address",
-			Inject: broken6(on(Controller01, killDnsmasq, paymentsNet.ID)), Heal: sync,
-		},
-	}
-}
-
 // ipv6Decoys look like a fault of IPv6 and are none.
 func ipv6Decoys() []Fault {
-	slaac, stateful := Options{IPv6: SLAAC}, Options{IPv6: Stateful}
+	slaac := Options{IPv6: SLAAC}
 	old := Options{IPv6: SLAAC, Style: OldStyle}
-	oldStateful := Options{IPv6: Stateful, Style: OldStyle}
 	nothing := func(context.Context, *Lab) error { return nil }
 	quiet := func(id, variant, doc string, o Options, inject, heal step) Fault {
 		return Fault{
@@ -124,9 +92,7 @@ func ipv6Decoys() []Fault {
 	seen := healed(on(Controller01, dropReject6), on(Controller01, bridgeNF6On))
 	return []Fault{
 		quiet("DHCP-44", "slaac", "IPv6 by SLAAC, and nothing is wrong", slaac, nothing, nothing),
-		quiet("DHCP-44", "stateful", "IPv6 by DHCPv6, and nothing is wrong", stateful, nothing, nothing),
 		quiet("DHCP-01", "bridge-nf-off", "the deadly REJECT is listed, but bridged frames do not visit ip6tables", old, unseen, seen),
-		quiet("DHCP-01", "bridge-nf-off-stateful", "the same with DHCPv6", oldStateful, unseen, seen),
 		quiet("DHCP-01", "behind-accept", "the REJECT stands behind a Neutron that accepts both directions", slaac,
 			healed(on(Controller01, addReject6)), healed(on(Controller01, dropReject6))),
 		quiet("DHCP-01", "ipv4-only", "the REJECT is in iptables and not in ip6tables: IPv4 fails, of which nobody asks", old,
