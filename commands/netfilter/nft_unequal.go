@@ -22,10 +22,14 @@ func (r *ruleReader) mergeable(cond condition) condition {
 }
 
 // isPlainPayload reports whether a field of the packet is compared with one
-// value.
+// value: all of it, or its first bytes, which are listed as a prefix.
 func isPlainPayload(left, right any) bool {
-	switch right.(type) {
-	case map[string]any, []any: // a set, a range, a prefix: never made one
+	switch r := right.(type) {
+	case map[string]any:
+		if r["prefix"] == nil {
+			return false // a set or a range: never made one
+		}
+	case []any:
 		return false
 	}
 	return member(left, "payload") != nil
