@@ -29,6 +29,8 @@ var stpOff = registerKind(&commands.StepKind{
 			return commands.StepChanged, fmt.Sprintf("the forward delay of %s is %s hundredths of a second now, not %s", s.Args["bridge"], delay, s.Args["delay"])
 		case l.STP == "1":
 			return commands.StepPending, "spanning tree is on at " + s.Args["bridge"]
+		case l.STP == "0" && links[s.Args["port"]].PortState != "forwarding":
+			return commands.StepChanged, fmt.Sprintf("spanning tree is off at %s, and %s is %s instead of forwarding", s.Args["bridge"], s.Args["port"], links[s.Args["port"]].PortState)
 		case l.STP == "0":
 			return commands.StepDone, "spanning tree is off at " + s.Args["bridge"]
 		}

@@ -53,9 +53,13 @@ func commandsOf(t *testing.T, s commands.Step, do, undo string) {
 
 // tree lists a bridge and its ports as `ip -d link` does.
 func tree(stp string, delay int, ports ...string) runners.Output {
+	state := "listening"
+	if stp == "0" {
+		state = "forwarding"
+	}
 	text := fmt.Sprintf("2: %s: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 state UP\n    bridge forward_delay %d hello_time 200 stp_state %s \n", bridge, delay, stp)
 	for i, p := range ports {
-		text += fmt.Sprintf("%d: %s: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 master %s state UP\n    bridge_slave state listening priority 32 forward_delay_timer   13.99 \n", i+3, p, bridge)
+		text += fmt.Sprintf("%d: %s: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 master %s state UP\n    bridge_slave state %s priority 32 forward_delay_timer   13.99 \n", i+3, p, bridge, state)
 	}
 	return runners.Output{Stdout: text}
 }
@@ -70,6 +74,7 @@ func TestSTPOffState(t *testing.T) {
 	}{
 		"on":                       {tree("1", 1500, guestTap), commands.StepPending},
 		"off":                      {tree("0", 1500, guestTap), commands.StepDone},
+		"half-way":                 {runners.Output{Stdout: strings.ReplaceAll(tree("0", 1500, guestTap).Stdout, "state forwarding", "state listening")}, commands.StepChanged},
 		"another program's":        {tree("2", 1500, guestTap), commands.StepChanged},
 		"another delay by now":     {tree("1", 400, guestTap), commands.StepChanged},
 		"the port has left":        {tree("1", 1500, "eth3.3092"), commands.StepChanged},

@@ -19,7 +19,10 @@ var changeVLAN = registerKind(&commands.StepKind{
 		}
 		l, there := links[s.Args["device"]]
 		seen := fmt.Sprintf("%s carries VLAN %d of %s", s.Args["device"], l.VLAN, l.Parent)
+		_, left := links[interimVLAN]
 		switch {
+		case left:
+			return commands.StepChanged, "a link " + interimVLAN + " is left of a change that was not finished; take it away with: ip link del " + interimVLAN
 		case !there:
 			return commands.StepChanged, "there is no " + s.Args["device"]
 		case l.Kind != "vlan" || l.Parent != s.Args["parent"] || l.Master != s.Args["master"]:
@@ -35,16 +38,18 @@ var changeVLAN = registerKind(&commands.StepKind{
 	Undo: func(s commands.Step) []commands.Action { return replaceVLAN(s, s.Args["was"]) },
 })
 
+// interimVLAN is the name of the new link until the old one is gone.
+const interimVLAN = "whybot-vlan"
+
 // replaceVLAN makes the new link under another name first: if the kernel will
 // not have it, nothing is changed.
 func replaceVLAN(s commands.Step, id string) []commands.Action {
-	const interim = "whybot-vlan"
 	device := s.Args["device"]
 	var all []commands.Action
 	for _, words := range [][]string{
-		{"add", "link", s.Args["parent"], "name", interim, "type", "vlan", "id", id},
+		{"add", "link", s.Args["parent"], "name", interimVLAN, "type", "vlan", "id", id},
 		{"del", "dev", device},
-		{"set", "dev", interim, "name", device},
+		{"set", "dev", interimVLAN, "name", device},
 		{"set", "dev", device, "mtu", s.Args["mtu"], "master", s.Args["master"], "up"},
 	} {
 		all = append(all, ipLink(words...)...)

@@ -23,13 +23,14 @@ func TestChangeVLANState(t *testing.T) {
 		out  runners.Output
 		want commands.StepState
 	}{
-		"the wrong id":        {vlanListing("eth3.3092", "eth3", bridge, 3093), commands.StepPending},
-		"the right id":        {vlanListing("eth3.3092", "eth3", bridge, 3092), commands.StepDone},
-		"a third id":          {vlanListing("eth3.3092", "eth3", bridge, 7), commands.StepChanged},
-		"another NIC":         {vlanListing("eth3.3092", "eth2", bridge, 3093), commands.StepChanged},
-		"another bridge":      {vlanListing("eth3.3092", "eth3", "br-old", 3093), commands.StepChanged},
-		"gone":                {vlanListing("eth3.7", "eth3", bridge, 3093), commands.StepChanged},
-		"the listing was cut": {runners.Output{Stdout: vlanListing("eth3.3092", "eth3", bridge, 3093).Stdout, Truncated: true}, commands.StepChanged},
+		"the wrong id":         {vlanListing("eth3.3092", "eth3", bridge, 3093), commands.StepPending},
+		"the right id":         {vlanListing("eth3.3092", "eth3", bridge, 3092), commands.StepDone},
+		"a third id":           {vlanListing("eth3.3092", "eth3", bridge, 7), commands.StepChanged},
+		"another NIC":          {vlanListing("eth3.3092", "eth2", bridge, 3093), commands.StepChanged},
+		"another bridge":       {vlanListing("eth3.3092", "eth3", "br-old", 3093), commands.StepChanged},
+		"gone":                 {vlanListing("eth3.7", "eth3", bridge, 3093), commands.StepChanged},
+		"an unfinished change": {runners.Output{Stdout: vlanListing("eth3.3092", "eth3", bridge, 3093).Stdout + vlanListing("whybot-vlan", "eth3", "none", 3092).Stdout}, commands.StepChanged},
+		"the listing was cut":  {runners.Output{Stdout: vlanListing("eth3.3092", "eth3", bridge, 3093).Stdout, Truncated: true}, commands.StepChanged},
 	} {
 		if got := stateOf(t, sub, c.out); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
