@@ -5,6 +5,9 @@ import (
 	"errors"
 	"flag"
 	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"whybot/bot"
 	"whybot/config"
@@ -37,5 +40,30 @@ func (e environment) serve(ctx context.Context) error {
 	}
 	b.Announce(ctx, settled)
 	a.log.Info("serving", slog.String("mode", string(a.config.Slack.Mode)), slog.Bool("http", a.config.Slack.Mode == config.HTTP))
-	return b.Run(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return b.Run(ctx) })
+	g.Go(func() error { return a.lookAgain(ctx, b) })
+	return g.Wait()
+}
+
+// lookEvery is how often changes are looked for that are due for another look.
+const lookEvery = 20 * time.Second
+
+// lookAgain shows in their threads the changes that do not stand, until ctx
+// ends.
+func (a *app) lookAgain(ctx context.Context, b *bot.Bot) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		gone, err := a.engine.LookAgain(ctx)
+		if err != nil && ctx.Err() == nil {
+			a.log.Error("changes not looked at again", slog.Any("error", err))
+		}
+		b.Announce(ctx, gone)
+	}
 }

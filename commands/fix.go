@@ -161,6 +161,8 @@ type Proposal struct {
 	Held bool `json:"held,omitempty"`
 	// Begun is when it last went to applying or undoing.
 	Begun time.Time `json:"begun,omitzero"`
+	// Looks is how often its place was looked at again since.
+	Looks int `json:"looks,omitempty"`
 	// Outcome is what came of it, one line.
 	Outcome string `json:"outcome,omitempty"`
 	// Approved are the people who agreed so far, each once.
