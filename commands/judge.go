@@ -42,14 +42,21 @@ func judge(p *Pass, findings []Finding, unseen []Blind) (Verdict, []Finding, []s
 			rest = append(rest, fmt.Sprintf("%s: %s. %s", e, verdicts[i].State, verdicts[i].Summary))
 		}
 	}
-	return p.settled(p.withIPv4(verdicts[worst], asked)), j.findings, rest
+	return p.settled(j.withIPv4(verdicts[worst], asked)), j.findings, rest
 }
 
 // withIPv4 takes back that all is well where only IPv6 was looked at, though
-// the network has IPv4 and the question does not say that it is not meant.
-func (p *Pass) withIPv4(v Verdict, asked []Exchange) Verdict {
+// the network has IPv4 and the question does not say that it is not meant. What
+// was found of IPv4 is then the answer.
+func (j *judgement) withIPv4(v Verdict, asked []Exchange) Verdict {
+	p := j.p
 	has4 := slices.ContainsFunc(p.Port.Subnets, func(s runners.Subnet) bool { return s.IPVersion == 4 })
 	if v.State != Healthy || !has4 || slices.Contains(asked, capture.DHCP) || ipv6Words.MatchString(p.Question.Text) {
+		return v
+	}
+	if i := slices.IndexFunc(j.findings, func(f Finding) bool { return f.Exchange == capture.DHCP && !f.Aside }); i >= 0 {
+		v = rooted(j.findings[i], j.findings[i])
+		v.Summary += ". IPv6 works."
 		return v
 	}
 	v.State, v.Title = Unclear, "IPv6 works; nothing serves IPv4 to this port"

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"whybot/commands"
+	"whybot/commands/capture"
 	"whybot/commands/fix"
 	"whybot/commands/node"
 	"whybot/runners"
@@ -86,6 +87,9 @@ func notHosted(p *commands.Pass, agents []runners.Agent) commands.Finding {
 // dnsmasq of the network runs all the same, or could not be looked for.
 func unlessServed(p *commands.Pass, f *commands.Finding) {
 	for _, b := range p.Path.Branches {
+		if !slices.ContainsFunc(b.Exchanges, func(e commands.Exchange) bool { return e != capture.RA }) && len(b.Exchanges) > 0 {
+			continue // a router's
+		}
 		all, err := processes(p, b.Node)
 		if err != nil {
 			f.State, f.Missing = commands.Probable, "whether a dnsmasq of the network still runs on "+b.Node

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"whybot/commands"
+	"whybot/commands/capture"
 	"whybot/commands/fix"
 	"whybot/commands/node"
 	"whybot/runners"
@@ -17,9 +18,11 @@ import (
 var DHCPOff = register(&commands.Diagnosis{
 	Name:  "DHCP-13",
 	Title: "Neutron is told not to serve this port by DHCP",
-	Doc: `enable_dhcp is off for every subnet that the port has an address in, the port has
-no address at all, or the network is set down. A VM with another port that is
-served is not asked about: such a port is meant to be so.`,
+	Doc: `enable_dhcp is off for every subnet that the port has an address in, of IPv4 where
+it has any, the port has no address at all, or the network is set down. Where
+Neutron has no DHCP port in such a subnet, another server may be meant to serve
+it: then it is only probable, unless the guest was seen to ask in vain. A VM with
+another port that is served is not asked about: such a port is meant to be so.`,
 	Explains: []commands.Kind{commands.KindDHCP},
 	Probes: func(s commands.Scope) []runners.Probe {
 		if !s.Serves {
@@ -54,33 +57,84 @@ func networkDown(p *commands.Pass) (commands.Finding, bool) {
 
 // portUnserved is the finding for a port that no subnet serves by DHCP.
 func portUnserved(p *commands.Pass) (commands.Finding, bool) {
-	own := p.Port.OwnSubnets()
 	f := commands.Finding{State: commands.Proven, Causes: []string{"DHCP-09", "DHCP-10", "DHCP-12"}}
-	var listed strings.Builder
-	for _, s := range own {
-		if s.DHCP {
-			return f, false
-		}
-		fmt.Fprintf(&listed, "%s %s: enable_dhcp false\n", s.ID, s.CIDR)
-		f.Fixes = append(f.Fixes, commands.Suggestion{Fix: fix.EnableDHCP, Args: map[string]string{"id": s.ID, "cidr": s.CIDR}})
-	}
-	switch {
-	case len(p.Port.Port.FixedIPs) == 0:
+	if len(p.Port.Port.FixedIPs) == 0 {
 		f.Summary = fmt.Sprintf("Port %s has no address in Neutron, so DHCP has none to give", p.Port.Port.ID)
 		f.Evidence = []commands.Evidence{{Source: "neutron: GET ports", Text: `"fixed_ips": []` + "\n"}}
 		f.Advice = []string{"Give it one: openstack port set --fixed-ip subnet=SUBNET " + p.Port.Port.ID}
 		return f, true
-	case len(own) == 0:
-		return f, false // the subnets of its addresses are not shown to this role
 	}
-	f.Summary = fmt.Sprintf("DHCP is off for %s, the only subnet of port %s (enable_dhcp false)", own[0].CIDR, p.Port.Port.ID)
-	if len(own) > 1 {
-		f.Summary = fmt.Sprintf("DHCP is off for all %d subnets of port %s (enable_dhcp false)", len(own), p.Port.Port.ID)
+	concerned, family := concernedSubnets(p.Port)
+	if len(concerned) == 0 || slices.ContainsFunc(concerned, func(s runners.Subnet) bool { return s.DHCP }) {
+		return f, false // none: the subnets of its addresses are not shown to this role
+	}
+	var listed strings.Builder
+	for _, s := range concerned {
+		fmt.Fprintf(&listed, "%s %s: enable_dhcp false\n", s.ID, s.CIDR)
+		f.Fixes = append(f.Fixes, commands.Suggestion{Fix: fix.EnableDHCP, Args: map[string]string{"id": s.ID, "cidr": s.CIDR}})
+	}
+	f.Summary = fmt.Sprintf("DHCP is off for %s, the only %ssubnet of port %s (enable_dhcp false)", concerned[0].CIDR, family, p.Port.Port.ID)
+	if len(concerned) > 1 {
+		f.Summary = fmt.Sprintf("DHCP is off for all %d %ssubnets of port %s (enable_dhcp false)", len(concerned), family, p.Port.Port.ID)
 	}
 	f.Evidence = []commands.Evidence{{Source: "neutron: GET subnets", Text: listed.String()}}
 	f.Advice = []string{"If another DHCP server is meant to serve it, leave it off: whybot does not know that server, look at it instead."}
+	if len(p.Port.Served(6)) > 0 {
+		f.Exchange = capture.DHCP // IPv6 goes its own way
+	}
 	unlessServed(p, &f)
+	unlessMeant(p, &f, concerned)
 	return f, true
+}
+
+// concernedSubnets are those that the port is to be served in: of IPv4, or where
+// it has none all of its. family names them where the port has others too.
+func concernedSubnets(a runners.Attachment) (concerned []runners.Subnet, family string) {
+	own := a.OwnSubnets()
+	v4 := slices.DeleteFunc(slices.Clone(own), func(s runners.Subnet) bool { return s.IPVersion != 4 })
+	switch len(v4) {
+	case 0:
+		return own, ""
+	case len(own):
+		return own, ""
+	}
+	return v4, "IPv4 "
+}
+
+// unlessMeant makes a finding that Neutron does not serve these subnets less
+// sure where another server may be meant to: Neutron has none of its own in
+// them, and the guest was not seen to ask in vain.
+func unlessMeant(p *commands.Pass, f *commands.Finding, subnets []runners.Subnet) {
+	for _, port := range p.Port.DHCPPorts {
+		for _, ip := range port.FixedIPs {
+			if slices.ContainsFunc(subnets, func(s runners.Subnet) bool { return s.ID == ip.SubnetID }) {
+				return
+			}
+		}
+	}
+	f.State, f.Missing = commands.Probable, "whether another DHCP server is meant to serve it: none was listened for"
+	tap, ok := p.Path.Tap()
+	if !ok || p.Packets == nil || !listened(p, tap) {
+		return
+	}
+	asked := 0
+	for _, frame := range p.Packets.Seen[tap].Frames {
+		switch {
+		case frame.Exchange.V6() != (subnets[0].IPVersion == 6):
+		case frame.Reply:
+			f.Missing = fmt.Sprintf("whether the server that answers the guest (%s, %s) is the one meant to", frame.Src, frame.SrcMAC)
+			return
+		default:
+			asked++
+		}
+	}
+	if asked == 0 {
+		f.Missing = "whether another DHCP server is meant to serve it: the guest did not ask while whybot listened"
+		return
+	}
+	f.State, f.Missing = commands.Proven, ""
+	f.Summary += fmt.Sprintf("; nobody answered what the guest asked while whybot listened (%d)", asked)
+	f.Evidence = append(f.Evidence, p.Frames(tap))
 }
 
 // PoolExhausted is DHCP-14: a subnet has no address left for the DHCP server's
@@ -98,7 +152,7 @@ known to lie outside of the pools are not counted.`,
 		switch {
 		case len(p.Port.Port.FixedIPs) == 0:
 			lacking = "the guest's port has none"
-		case len(p.Port.DHCPPorts) == 0 && wantsDHCP(p):
+		case serverLacksIPv4(p.Port):
 			lacking = "the DHCP agent's own port could not get one, so nobody serves the network"
 		default:
 			return nil
@@ -124,6 +178,17 @@ known to lie outside of the pools are not counted.`,
 	},
 })
 
+// serverLacksIPv4 reports whether IPv4 is to be served and no DHCP port has an
+// address of it.
+func serverLacksIPv4(a runners.Attachment) bool {
+	return len(a.Served(4)) > 0 && !slices.ContainsFunc(a.DHCPPorts, func(port runners.Port) bool {
+		return slices.ContainsFunc(port.FixedIPs, func(ip runners.FixedIP) bool {
+			addr, err := netip.ParseAddr(ip.Address)
+			return err != nil || addr.Is4() // what is not understood is no proof
+		})
+	})
+}
+
 // fullSubnets returns the IPv4 subnets that have no address left, of those that
 // the port is in, or of all when it is in none; nothing when one of them has.
 func fullSubnets(a runners.Attachment, use map[string]runners.AddressUse) (full []string, listed string) {
@@ -134,7 +199,7 @@ func fullSubnets(a runners.Attachment, use map[string]runners.AddressUse) (full 
 	var b strings.Builder
 	for _, s := range subnets {
 		u, ok := use[s.ID]
-		if s.IPVersion != 4 || !ok {
+		if s.IPVersion != 4 || !s.DHCP && len(a.Port.FixedIPs) > 0 || !ok {
 			continue
 		}
 		outside := outsidePools(a, s)
