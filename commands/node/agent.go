@@ -102,16 +102,40 @@ func ProcessOf(text, agent string) (pid string, ok bool) {
 		}
 		program := strings.TrimSuffix(path.Base(words[1]), ":") // as setproctitle spells it
 		if strings.HasPrefix(program, "python") {
-			for _, w := range words[2:] {
-				if !strings.HasPrefix(w, "-") {
-					program = path.Base(w)
-					break
-				}
-			}
+			program = path.Base(script(words[2:]))
 		}
 		if program == agent {
 			return words[0], true
 		}
 	}
 	return "", false
+}
+
+// script returns the file that a Python interpreter runs, by the words after its
+// own name; "" when it runs none: -c and -m end its options. The options -W and
+// -X have an argument, which may be a word of its own.
+func script(words []string) string {
+	for i := 0; i < len(words); i++ {
+		long, option := strings.CutPrefix(words[i], "--")
+		switch {
+		case option && long == "":
+			continue
+		case option:
+			if long == "check-hash-based-pycs" {
+				i++
+			}
+			continue
+		case !strings.HasPrefix(words[i], "-"):
+			return words[i]
+		}
+		letters := words[i][1:]
+		switch at := strings.IndexAny(letters, "cmWX"); {
+		case at < 0:
+		case letters[at] == 'c' || letters[at] == 'm':
+			return ""
+		case at == len(letters)-1:
+			i++
+		}
+	}
+	return ""
 }

@@ -46,6 +46,12 @@ func TestProcessOf(t *testing.T) {
 	for _, c := range []struct{ text, agent, pid string }{
 		{"2417 /usr/bin/python3 /usr/bin/neutron-dhcp-agent --config-file=/etc/neutron/neutron.conf\n", node.DHCPAgent, "2417"},
 		{"2417 /usr/bin/python3 -s /usr/bin/neutron-dhcp-agent\n", node.DHCPAgent, "2417"},
+		{"2417 python3 -W ignore /usr/bin/neutron-dhcp-agent --debug\n", node.DHCPAgent, "2417"},
+		{"2417 python3 -sWignore -X dev -bW ignore /usr/bin/neutron-dhcp-agent\n", node.DHCPAgent, "2417"},
+		{"2417 python3 --check-hash-based-pycs never -- /usr/bin/neutron-dhcp-agent\n", node.DHCPAgent, "2417"},
+		{"2417 python3 -W neutron-dhcp-agent /usr/bin/other\n", node.DHCPAgent, ""},
+		{"2417 python3 -c import-it /usr/bin/neutron-dhcp-agent\n", node.DHCPAgent, ""},
+		{"2417 python3 -Im pdb neutron-dhcp-agent\n2418 python3 -W\n", node.DHCPAgent, ""},
 		{"2417 neutron-dhcp-agent: the title (/usr/bin/python3 ...)\n", node.DHCPAgent, "2417"},
 		{"2417 /usr/bin/neutron-linuxbridge-agent\n", node.LinuxbridgeAgent, "2417"},
 		{"2417 /usr/bin/python3 /usr/bin/neutron-linuxbridge-agent\n", node.DHCPAgent, ""},
