@@ -21,6 +21,12 @@ write rules and files anew. Undo stops it again.`,
 		switch {
 		case err != nil:
 			return nil, err
+		case u.Active == "activating":
+			return nil, &commands.Error{
+				Code:   commands.CodeInvalid,
+				Public: fmt.Sprintf("systemd is starting %s on %s by itself (%s): to start it once more changes nothing.", s.Args["unit"], s.Node, commands.Clean(u.Sub, 40)),
+				Hint:   fmt.Sprintf("If it ends again and again, find out why: journalctl -u %s on %s.", s.Args["unit"], s.Node),
+			}
 		case u.Runs():
 			return nil, &commands.Error{Code: commands.CodeInvalid, Public: s.Args["unit"] + " runs on " + s.Node + " already."}
 		}

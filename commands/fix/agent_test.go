@@ -1,6 +1,7 @@
 package fix_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -35,6 +36,7 @@ func TestPlanAgents(t *testing.T) {
 		{"start what is dead", fix.StartAgent, "loaded", "failed", "0", "", "start-unit"},
 		{"start what was stopped", fix.StartAgent, "loaded", "inactive", "0", "", "start-unit"},
 		{"start what runs", fix.StartAgent, "loaded", "active", "12", commands.CodeInvalid, "runs on controller01 already"},
+		{"start what crashes again and again", fix.StartAgent, "loaded", "activating", "0", commands.CodeInvalid, "by itself (x)"},
 		{"start a container", fix.StartAgent, "not-found", "inactive", "0", commands.CodeMissing, "has no service neutron-dhcp-agent"},
 		{"start what is masked", fix.StartAgent, "masked", "inactive", "0", commands.CodeMissing, "has no service"},
 		{"restart what runs", fix.RestartAgent, "loaded", "active", "12", "", "restart-unit"},
@@ -56,9 +58,15 @@ func TestPlanAgents(t *testing.T) {
 			}
 		})
 	}
+	_, err := fix.StartAgent.Plan(passOver(t, newMachineRunning("loaded", "activating", "0"), newCloud()),
+		commands.Suggestion{Node: controller, Args: map[string]string{"unit": dhcpAgent}})
+	var refused *commands.Error
+	if !errors.As(err, &refused) || !strings.Contains(refused.Hint, "journalctl -u "+dhcpAgent) {
+		t.Errorf("a unit that crashes is refused by %v", err)
+	}
 	m := newMachine()
 	m.outputs["agent-units"] = runners.Output{ExitCode: 1, Stderr: "System has not been booted with systemd"}
-	_, err := fix.StartAgent.Plan(passOver(t, m, newCloud()), commands.Suggestion{Node: controller, Args: map[string]string{"unit": dhcpAgent}})
+	_, err = fix.StartAgent.Plan(passOver(t, m, newCloud()), commands.Suggestion{Node: controller, Args: map[string]string{"unit": dhcpAgent}})
 	refusal(t, err, commands.CodeOutside, "could not be read")
 }
 
