@@ -241,7 +241,25 @@ func unheard(p *commands.Pass, a agentOf, f commands.Finding) {
 		f.State, f.Missing = commands.Probable, "whether it is more than the clock: set the time right (chronyc tracking), and look again"
 		f.Fixes = nil
 	}
+	if noneHeard(p) {
+		f.Summary += "; it hears of no other agent either"
+		f.Fixes = nil // one agent's restart mends no message bus
+		f.Advice = []string{"Look at the message bus and at neutron-server first: rabbitmqctl cluster_status, rabbitmqctl list_queues."}
+	}
 	p.Report(f)
+}
+
+// noneHeard reports whether Neutron counts every agent, of several nodes, as
+// dead: then it is what they all talk over, or Neutron itself.
+func noneHeard(p *commands.Pass) bool {
+	hosts := map[string]bool{}
+	for _, a := range p.Port.Agents.Or(nil) {
+		if a.Alive {
+			return false
+		}
+		hosts[a.Host] = true
+	}
+	return len(hosts) > 1
 }
 
 // knows reports whether the host file of b's dnsmasq has one of the port's

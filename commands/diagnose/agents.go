@@ -189,8 +189,9 @@ func clockOf(p *commands.Pass, nodeName string) (time.Time, error) {
 }
 
 // clockOff returns by how much a node's clock differs from Neutron's, as far as
-// the newest report of any agent shows; false when they agree within the limit,
-// or nothing can be said.
+// the newest report of an agent that Neutron counts as alive shows; false when
+// they agree within the limit, or nothing can be said. Where all agents' reports
+// are old alike, it is not one node's clock: nothing reaches Neutron then.
 func clockOff(p *commands.Pass, nodeName string) (time.Duration, bool) {
 	now, err := clockOf(p, nodeName)
 	if err != nil {
@@ -198,7 +199,7 @@ func clockOff(p *commands.Pass, nodeName string) (time.Duration, bool) {
 	}
 	var newest time.Time
 	for _, a := range p.Port.Agents.Or(nil) {
-		if a.Heartbeat.After(newest) {
+		if a.Alive && a.Heartbeat.After(newest) {
 			newest = a.Heartbeat
 		}
 	}
