@@ -87,7 +87,7 @@ func (p *Pass) Rule(f *Firewall, c Crossing) Ruling {
 	if calls == netfilter.Unknown && r.Verdict.Lost() && !f.bridged(packet, false).lost() {
 		r.Verdict, r.Why = netfilter.Undecided, why
 	}
-	return f.others(r)
+	return f.others(r, c.Exchange.V6())
 }
 
 // calls says whether the IP layer's rules see a frame at c.
@@ -173,16 +173,22 @@ func (f *Firewall) ruling(all decisions) Ruling {
 	return r
 }
 
-// others makes an acceptance undecided where something was not evaluated.
-func (f *Firewall) others(r Ruling) Ruling {
+// others makes an acceptance undecided where something was not evaluated that
+// packets of that IP version meet.
+func (f *Firewall) others(r Ruling, v6 bool) Ruling {
 	if r.Verdict != netfilter.Accept {
 		return r
 	}
+	other := "ip6 "
+	if v6 {
+		other = "ip "
+	}
+	foreign := slices.DeleteFunc(slices.Clone(f.Foreign), func(table string) bool { return strings.HasPrefix(table, other) })
 	switch {
 	case f.Hidden != nil:
 		r.Verdict, r.Why = netfilter.Undecided, publicWhy(f.Hidden)
-	case len(f.Foreign) > 0:
-		r.Verdict, r.Why = netfilter.Undecided, "nft table "+strings.Join(f.Foreign, ", ")+" could not be evaluated: nft did not list it as JSON"
+	case len(foreign) > 0:
+		r.Verdict, r.Why = netfilter.Undecided, "nft table "+strings.Join(foreign, ", ")+" could not be evaluated: nft did not list it as JSON"
 	}
 	return r
 }

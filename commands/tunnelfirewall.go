@@ -80,7 +80,7 @@ func (p *Pass) RuleTunnel(f *Firewall, s TunnelStep) Ruling {
 	}
 	local := *f
 	local.Foreign = p.localTables(f, s.NIC())
-	return local.others(f.ruling(all))
+	return local.others(f.ruling(all), false) // as tunnelPacket is
 }
 
 // localTables are the nft tables that may drop what the node itself receives or

@@ -54,7 +54,7 @@ func RuleFileProbe(file string) runners.Probe {
 // front, and returns the tables that are not
 // iptables' own, hook into forwarding or bridging, and hold something that can
 // drop (a drop or reject, or a base chain whose policy is drop), as
-// "family name".
+// "family name". Those of ip6 meet frames of IPv6 only.
 func ForeignTables(text string) []string {
 	return foreignTables(text, "prerouting", "forward", "postrouting", "ingress", "egress")
 }
@@ -121,9 +121,8 @@ func (t *nftTable) appendIfForeign(found []string, managed map[string]bool) []st
 	family, _, _ := strings.Cut(t.name, " ")
 	switch {
 	case t.name == "" || !t.hooked || !t.drops:
-	case family == "ip6" || family == "arp":
-	case managed[t.name] && family == "ip": // read through iptables-save
-
+	case family == "arp":
+	case managed[t.name] && strings.HasPrefix(family, "ip"): // read through iptables-save and ip6tables-save
 	default:
 		found = append(found, t.name)
 	}

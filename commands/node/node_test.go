@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -169,6 +170,18 @@ table inet firewalld {
 		counter packets 45 bytes 3668 reject with icmpx admin-prohibited # handle 3
 	}
 }
+# Warning: table ip6 filter is managed by iptables-nft, do not touch!
+table ip6 filter {
+	chain FORWARD {
+		type filter hook forward priority filter; policy drop;
+	}
+}
+table ip6 fence {
+	chain forward {
+		type filter hook forward priority filter; policy accept;
+		icmpv6 type nd-router-advert drop
+	}
+}
 table inet harmless {
 	chain in {
 		type filter hook input priority filter; policy drop;
@@ -192,7 +205,7 @@ table bridge vs {
 		}
 	}
 	got := node.ForeignTables(firewalld)
-	if len(got) != 2 || got[0] != "inet firewalld" || got[1] != "bridge vs" {
+	if !slices.Equal(got, []string{"inet firewalld", "ip6 fence", "bridge vs"}) {
 		t.Errorf("foreign tables = %q", got)
 	}
 	if got := node.ForeignTables(""); len(got) != 0 {
