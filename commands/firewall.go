@@ -179,6 +179,7 @@ func (f *Firewall) readNFT(r reading) {
 		f.Views = append(f.Views, View{Binary: "nft", Probe: nftProbe, Rules: rest})
 		return
 	}
+	f.leftToNFT(r, err)
 	if runners.KindOf(err) == runners.MissingProgram {
 		return
 	}
@@ -202,9 +203,28 @@ func (f *Firewall) listedElsewhere(r reading, t *netfilter.Table) bool {
 		if program == "" || !strings.HasPrefix(v.Binary, program) || !f.speaksNFT(r, v.Binary) {
 			return false
 		}
-		name, incompatible := netfilter.IncompatibleTable(r.results[v.Probe].Output.Stdout + r.results[v.Probe].Output.Stderr)
-		return !incompatible || name != t.Name
+		return !slices.Contains(incompatible(r, v.Probe), t.Name)
 	})
+}
+
+// incompatible returns the tables that a listing leaves to nft.
+func incompatible(r reading, probe string) []string {
+	out := r.results[probe].Output
+	names, _ := netfilter.IncompatibleTables(out.Stdout + "\n" + out.Stderr)
+	return names
+}
+
+// leftToNFT hides the firewall where a program left a table to nft, which did
+// not list it.
+func (f *Firewall) leftToNFT(r reading, why error) {
+	for _, v := range f.Views {
+		if names := incompatible(r, v.Probe); len(names) > 0 {
+			f.Hidden = &runners.Error{
+				Kind: runners.Invalid, Runner: "ssh", Target: f.Node, Op: v.Probe, Err: why,
+				Hint: "table " + strings.Join(names, ", ") + " is left to nft, which could not list it",
+			}
+		}
+	}
 }
 
 // speaksNFT reports whether a program's rules are kept by nftables.
@@ -245,6 +265,9 @@ func listing(nodeName string, r reading, probe string) (*netfilter.Ruleset, erro
 		parse = netfilter.ParseNFT
 	case strings.HasPrefix(probe, "ebtables"):
 		parse = netfilter.ParseEbtables
+	}
+	if probe != nftProbe {
+		_, text = netfilter.IncompatibleTables(text) // nft lists those
 	}
 	rules, err := parse(text)
 	if err != nil {

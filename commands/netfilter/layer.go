@@ -153,7 +153,7 @@ func ipTables() map[string][]Hook {
 // programs show such tables better, nft hides what is in many of the matches.
 //
 // An administrator may have made such a table with nft too. If the program
-// then calls the table incompatible (see IncompatibleTable), the nft listing is
+// then calls the table incompatible (see IncompatibleTables), the nft listing is
 // the one to read.
 func (t *Table) LikeIPTables() bool {
 	hooks, known := nativeNames[t.Family][t.Name]

@@ -162,11 +162,13 @@ func TestWarningsOnStderr(t *testing.T) {
 			t.Errorf("%q: want %v", text, want)
 		}
 	}
-	if name, ok := IncompatibleTable("iptables v1.8.9 (nf_tables): table `mangle' is incompatible, use 'nft' tool.\n"); !ok || name != "mangle" {
-		t.Errorf("%q %v", name, ok)
+	kept := "*filter\n-A FORWARD -m comment --comment \"table `raw' is incompatible, use 'nft' tool.\"\nCOMMIT\n"
+	names, rest := IncompatibleTables("# Table `nat' is incompatible, use 'nft' tool.\n" + kept + "iptables v1.8.9 (nf_tables): table `mangle' is incompatible, use 'nft' tool.\n")
+	if !slices.Equal(names, []string{"nat", "mangle"}) || rest != kept {
+		t.Errorf("%q, left %q", names, rest)
 	}
-	if _, ok := IncompatibleTable("all is well"); ok {
-		t.Error("a table is called incompatible for no reason")
+	if names, _ := IncompatibleTables("all is well"); names != nil {
+		t.Errorf("%q are called incompatible for no reason", names)
 	}
 }
 
