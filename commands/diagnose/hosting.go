@@ -72,12 +72,12 @@ func notHosted(p *commands.Pass, agents []runners.Agent) commands.Finding {
 	for _, port := range p.Port.DHCPPorts {
 		f.Summary += fmt.Sprintf("; a DHCP port is left over (%s)", port.ID)
 	}
-	if spare, ok := fix.SpareDHCPAgent(agents); ok {
+	if spare, ok := fix.SpareDHCPAgent(agents, n); ok {
 		f.Fixes = []commands.Suggestion{{Fix: fix.HostNetwork, Node: spare.Host}}
 		f.Advice = []string{"Find out who took it off, or why it was not scheduled: neutron-server's log says \"Unable to schedule network\" or \"No more DHCP agents\"."}
 	} else {
-		f.Summary += "; no DHCP agent is alive and enabled to take it"
-		f.Advice = []string{"Start a DHCP agent, or enable one: openstack network agent list --agent-type dhcp"}
+		f.Summary += "; no DHCP agent is alive and enabled to take it on a node whose L2 agent can wire it"
+		f.Advice = []string{"Start a DHCP agent, or enable one, on a node whose L2 agent is alive and maps the physical network: openstack network agent list"}
 	}
 	unlessServed(p, &f)
 	return f

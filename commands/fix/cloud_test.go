@@ -75,12 +75,18 @@ func TestHostNetwork(t *testing.T) {
 	agent := func(id, host string, networks int, alive, up bool) runners.Agent {
 		return runners.Agent{ID: id, Type: "DHCP agent", Host: host, Alive: alive, AdminUp: up, Networks: runners.Known(networks)}
 	}
+	l2 := func(host string) runners.Agent {
+		return runners.Agent{
+			ID: "l2-" + host, Type: "Linux bridge agent", Host: host, Alive: true, AdminUp: true, Networks: runners.Known(0),
+			InterfaceMappings: map[string]string{"physnet1": "eth3"},
+		}
+	}
 	c := newCloud()
 	c.all = runners.Known([]runners.Agent{
-		{ID: "l2", Type: "Linux bridge agent", Host: "a", Alive: true, AdminUp: true, Networks: runners.Known(0)},
+		l2("a"), l2("b"), l2("c"), l2("d"), l2("e"), l2("f"), l2("g"),
 		agent("dead", "b", 0, false, true), agent("off", "c", 0, true, false),
 		{ID: "silent", Type: "DHCP agent", Host: "d", Alive: true, AdminUp: true},
-		agent("full", "e", 9, true, true), agent("second", "g", 2, true, true), agent("first", "f", 2, true, true),
+		agent("unwired", "h", 0, true, true), agent("full", "e", 9, true, true), agent("second", "g", 2, true, true), agent("first", "f", 2, true, true),
 	})
 	pass := passOver(t, newMachine(), c)
 	s := commands.Suggestion{Fix: fix.HostNetwork, Node: "f"}
@@ -113,7 +119,48 @@ func TestHostNetwork(t *testing.T) {
 	if lines := fix.HostNetwork.Touches(pass, s); len(lines) != 1 || !strings.Contains(lines[0], "pay-net") {
 		t.Errorf("touches %q", lines)
 	}
-	c.all = runners.Known([]runners.Agent{agent("dead", "f", 0, false, true)})
+	c.all = runners.Known([]runners.Agent{l2("f"), agent("dead", "f", 0, false, true)})
 	_, err = fix.HostNetwork.Plan(passOver(t, newMachine(), c), s)
 	refusal(t, err, commands.CodeMissing, "No DHCP agent is alive")
+}
+
+// TestSpareDHCPAgentIsOnANodeThatCanWireTheNetwork tries what an L2 agent may
+// lack: an agent that is given a network it cannot wire leaves it unserved.
+func TestSpareDHCPAgentIsOnANodeThatCanWireTheNetwork(t *testing.T) {
+	network := func(kind, physnet string) runners.Network {
+		return runners.Network{Type: runners.Known(kind), PhysicalNet: runners.Known(physnet)}
+	}
+	good := runners.Agent{
+		Type: "Linux bridge agent", Host: "a", Alive: true, AdminUp: true, InterfaceMappings: map[string]string{"physnet1": "eth3"},
+		BridgeMappings: map[string]string{"physnet2": "br-ex"}, TunnelingIP: "10.0.0.1", TunnelTypes: []string{"vxlan"},
+	}
+	but := func(change func(*runners.Agent)) runners.Agent {
+		a := good
+		change(&a)
+		return a
+	}
+	for _, c := range []struct {
+		name    string
+		l2      runners.Agent
+		network runners.Network
+		want    bool
+	}{
+		{"mapped to a NIC", good, network("vlan", "physnet1"), true},
+		{"mapped to a bridge", good, network("flat", "physnet2"), true},
+		{"tunnels", good, network("vxlan", ""), true},
+		{"tunnels of a kind that is not said", but(func(a *runners.Agent) { a.TunnelTypes = nil }), network("vxlan", ""), true},
+		{"another physical network", good, network("vlan", "physnet3"), false},
+		{"no physical network is shown", good, network("vlan", ""), false},
+		{"no tunnel address", but(func(a *runners.Agent) { a.TunnelingIP = "" }), network("vxlan", ""), false},
+		{"other tunnels", but(func(a *runners.Agent) { a.TunnelTypes = []string{"gre"} }), network("vxlan", ""), false},
+		{"dead", but(func(a *runners.Agent) { a.Alive = false }), network("vlan", "physnet1"), false},
+		{"disabled", but(func(a *runners.Agent) { a.AdminUp = false }), network("vlan", "physnet1"), false},
+		{"of another node", but(func(a *runners.Agent) { a.Host = "b" }), network("vlan", "physnet1"), false},
+		{"the network's kind is hidden", good, runners.Network{Type: runners.NotKnown[string]("hidden"), PhysicalNet: runners.Known("physnet1")}, false},
+	} {
+		dhcp := runners.Agent{Type: "DHCP agent", Host: "a", Alive: true, AdminUp: true}
+		if got, ok := fix.SpareDHCPAgent([]runners.Agent{dhcp, c.l2}, c.network); ok != c.want || ok && got.Host != "a" {
+			t.Errorf("%s: %t (%+v)", c.name, ok, got)
+		}
+	}
 }

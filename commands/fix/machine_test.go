@@ -250,7 +250,7 @@ func (c *cloud) FindServers(context.Context, string) ([]runners.Server, error) {
 func (c *cloud) Attachments(context.Context, runners.Server) ([]runners.Attachment, error) {
 	return []runners.Attachment{{
 		Port:       runners.Port{ID: guestPort, NetworkID: network, MAC: "fa:16:3e:11:11:11", HostID: runners.Known("compute01"), FixedIPs: c.fixedIPs},
-		Network:    runners.Network{ID: network, Name: "pay-net", Type: runners.NotKnown[string]("hidden")},
+		Network:    runners.Network{ID: network, Name: "pay-net", Type: runners.Known("vlan"), PhysicalNet: runners.Known("physnet1")},
 		Subnets:    []runners.Subnet{{ID: "s", IPVersion: 4, DHCP: true}},
 		DHCPPorts:  []runners.Port{{ID: "004b787f-9b00-4000-8000-000000000003", HostID: runners.Known(controller)}},
 		DHCPAgents: c.agents, Agents: c.all,
