@@ -27,6 +27,9 @@ const childEnv = "WHYBOT_STORE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childEnv); path != "" {
+		if os.Getenv(sessionEnv) != "" {
+			os.Exit(session(path))
+		}
 		os.Exit(appendForever(path))
 	}
 	goleak.VerifyTestMain(m)
