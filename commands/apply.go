@@ -163,8 +163,13 @@ func (e *Engine) alone(ctx context.Context, p Proposal) error {
 // claim records the approval and, when it completes the number, moves the
 // proposal to applying, in one transaction.
 func (e *Engine) claim(ctx context.Context, r Petition, permit Permit) (Proposal, error) {
+	if ctx.Err() != nil {
+		return Proposal{}, cancelled(ctx)
+	}
 	expired := false
-	p, err := e.o.Memory.ChangeProposal(ctx, r.Proposal.ID, func(p *Proposal) ([]Event, error) {
+	// Whoever claims has to know that they did: a caller who went away in the
+	// middle of it would leave a proposal that is being applied by nobody.
+	p, err := e.o.Memory.ChangeProposal(context.WithoutCancel(ctx), r.Proposal.ID, func(p *Proposal) ([]Event, error) {
 		now := e.o.Now()
 		switch {
 		case p.State != Proposed:

@@ -22,8 +22,11 @@ func (e *Engine) Undo(ctx context.Context, id string, who Actor, progress func(P
 	if len(p.Undo) == 0 {
 		return Outcome{Proposal: p}, &Error{Code: CodeInvalid, Public: "There is nothing to take back: " + p.Title + " leaves no setting changed."}
 	}
+	if ctx.Err() != nil {
+		return Outcome{Proposal: p}, cancelled(ctx)
+	}
 	before := p
-	p, err = e.o.Memory.ChangeProposal(ctx, id, func(p *Proposal) ([]Event, error) {
+	p, err = e.o.Memory.ChangeProposal(context.WithoutCancel(ctx), id, func(p *Proposal) ([]Event, error) {
 		if !slices.Contains([]ProposalState{Applied, Verified, NotCured}, p.State) {
 			return nil, notApplied(*p)
 		}

@@ -171,7 +171,9 @@ func (s *Store) applyAll(tx *bbolt.Tx, batch []*write, outcomes []error) (next c
 // apply runs the write into d, unless its caller has gone.
 func (w *write) apply(d *draft, s *Store) (err error) {
 	if err := contextError(w.ctx); err != nil {
-		w.state.CompareAndSwap(queued, dropped)
+		if w.state.CompareAndSwap(queued, dropped) {
+			close(w.ran) // the caller may be about to give up, and finds it dropped already
+		}
 		return err
 	}
 	if !w.state.CompareAndSwap(queued, claimed) {
