@@ -144,7 +144,8 @@ func (e *Engine) alarm(ctx context.Context, r Petition) error {
 }
 
 // alone refuses to change anything while another fix of the incident is on its
-// way: its outcome decides whether this one is still wanted.
+// way: its outcome decides whether this one is still wanted. The claim holds two
+// apart that come at once; here nobody is alarmed for nothing.
 func (e *Engine) alone(ctx context.Context, p Proposal) error {
 	for _, s := range []ProposalState{Applying, Undoing} {
 		others, err := e.o.Memory.ListProposals(ctx, ProposalQuery{Incident: p.Incident, State: s})
@@ -153,12 +154,21 @@ func (e *Engine) alone(ctx context.Context, p Proposal) error {
 		}
 		for _, q := range others {
 			if q.ID != p.ID {
-				return &Error{Code: CodeGone, Public: "Another fix of this incident is being applied or undone: " + q.Title + ".", Hint: "Wait for what comes of it."}
+				return Occupied(q)
 			}
 		}
 	}
 	return nil
 }
+
+// Occupied is the refusal to apply or undo a fix while q, another of the same
+// incident, is on its way. Proposals.ChangeProposal returns it too.
+func Occupied(q Proposal) error {
+	return &Error{Code: CodeGone, Public: "Another fix of this incident is being applied or undone: " + q.Title + ".", Hint: "Wait for what comes of it."}
+}
+
+// OnItsWay reports whether a proposal in this state is changing something now.
+func (s ProposalState) OnItsWay() bool { return s == Applying || s == Undoing }
 
 // claim records the approval and, when it completes the number, moves the
 // proposal to applying, in one transaction.

@@ -102,6 +102,11 @@ func (s *Store) ChangeProposal(
 		if p.ID != id || p.Incident != old.Incident {
 			return misuse("proposal %q of %q was changed to %q of %q", id, old.Incident, p.ID, p.Incident)
 		}
+		if p.State.OnItsWay() && !old.State.OnItsWay() {
+			if err := alone(d.tx, p); err != nil {
+				return err
+			}
+		}
 		p.Created = timeOr(p.Created, old.Created)
 		if err := d.putProposal(n, old, p, &stored); err != nil {
 			return err
@@ -116,6 +121,31 @@ func (s *Store) ChangeProposal(
 		return commands.Proposal{}, err
 	}
 	return stored, nil
+}
+
+// alone refuses that p sets out while another proposal of its incident is on its
+// way.
+func alone(tx *bbolt.Tx, p commands.Proposal) error {
+	sp := span{bucket: proposalsByBucket, prefix: newPrefix(byIncident, p.Incident)}
+	low, high := sp.bounds()
+	for high != nil {
+		var err error
+		high, err = descendChunk(tx, sp.bucket, low, high, func(tx *bbolt.Tx, key []byte) (bool, error) {
+			n, err := keyed(key)
+			if err != nil {
+				return false, err
+			}
+			q, err := numberedProposal(tx, number(n))
+			if err == nil && q.ID != p.ID && q.Incident == p.Incident && q.State.OnItsWay() {
+				err = commands.Occupied(q)
+			}
+			return false, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // getProposal reads proposal id and its number.

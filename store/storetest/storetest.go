@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	t.Run("propose refused", su.proposeRefused)
 	t.Run("change proposal", su.changeProposal)
 	t.Run("one winner", su.oneWinner)
+	t.Run("one of an incident", su.oneOfAnIncident)
 	t.Run("nothing lost", su.nothingLost)
 	t.Run("first delivery", su.first)
 	t.Run("cancelled", su.cancelled)
@@ -448,6 +449,41 @@ func (su suite) changeProposal(t *testing.T) {
 	equal(t, "events", texts(t, s, commands.EventQuery{Incident: inc.ID}), []string{"applying"})
 	_, err = s.ChangeProposal(t.Context(), "fx-9", func(*commands.Proposal) ([]commands.Event, error) { return nil, nil })
 	wantCode(t, err, commands.CodeMissing)
+}
+
+// oneOfAnIncident lets two fixes of one incident set out at once: one does, and
+// the other when that one has arrived.
+func (su suite) oneOfAnIncident(t *testing.T) {
+	s := su.open(t)
+	set := func(id string, state commands.ProposalState) error {
+		_, err := s.ChangeProposal(t.Context(), id, func(p *commands.Proposal) ([]commands.Event, error) {
+			p.State = state
+			return nil, nil
+		})
+		return err
+	}
+	for round := range 200 {
+		inc := opened(t, s, round)
+		pair := []string{fmt.Sprintf("fx-%d-a", round), fmt.Sprintf("fx-%d-b", round)}
+		ok(t, s.Propose(t.Context(), []commands.Proposal{proposal(pair[0], inc.ID, 1), proposal(pair[1], inc.ID, 1)}))
+		states := []commands.ProposalState{commands.Applying, commands.Undoing}
+		var errs [2]error
+		var callers sync.WaitGroup
+		for i, id := range pair {
+			callers.Go(func() { errs[i] = set(id, states[(i+round)%2]) })
+		}
+		callers.Wait()
+		won, lost := 0, 1
+		if errs[won] != nil {
+			won, lost = 1, 0
+		}
+		ok(t, errs[won])
+		wantCode(t, errs[lost], commands.CodeGone)
+		ok(t, set(pair[won], commands.Undoing)) // it may go on itself
+		ok(t, set(pair[won], commands.Undone))
+		ok(t, set(pair[lost], commands.Applying))
+	}
+	verified(t, s, 0)
 }
 
 // oneWinner lets a hundred callers claim a proposal at once.
