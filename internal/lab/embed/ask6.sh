@@ -9,7 +9,14 @@ again() { # from the link-local address on
 	echo 0 >$conf/disable_ipv6
 }
 has_address() { ip -6 -o addr show dev eth0 scope global | grep -q inet6; }
+settled() { # dhclient ends at once while its link-local address is still tentative
+	for _ in $(seq 50); do
+		ip -6 -o addr show dev eth0 scope link -tentative | grep -q inet6 && return
+		sleep 0.1
+	done
+}
 lease() { # for some seconds; as the same client every time, or the server has no address left for it
+	settled
 	rm -f "$directory/leases6"
 	timeout --foreground -s KILL 6 dhclient -6 -1 -d -D LL -cf /dev/null -sf "$directory/dhclient.sh" -lf "$directory/leases6" -pf "$directory/pid6" eth0
 }
