@@ -217,7 +217,7 @@ func (s *stampede) judge(ctx context.Context, id string) error {
 	}
 	begun, ends := 0, 0
 	for _, e := range events {
-		switch e.Kind {
+		switch e.Kind { //nolint:exhaustive // the other kinds are not counted
 		case commands.EventApplying:
 			begun++
 		case commands.EventVerified, commands.EventFailed:
