@@ -263,7 +263,7 @@ func (e *Engine) examinePort(
 	x.readNodes(ctx)
 	x.diagnose(ctx)
 	verdict, findings, rest := judge(x.pass, x.findings, x.unseen)
-	if !o.NoCapture && len(path.Exchanges()) > 0 && !x.pass.closed(verdict, findings) {
+	if !o.NoCapture && x.pass.worthListening(verdict, findings) {
 		tell("static reading: %s; now listening on %d hops", verdict.State, len(capturable(path)))
 		x.watchPackets(ctx)
 		x.diagnose(ctx)
@@ -274,6 +274,17 @@ func (e *Engine) examinePort(
 		Unknown: x.unseen, Checked: x.checked, Notes: append(x.notes(verdict, findings), rest...),
 		Given: x.pass.given(), Held: x.pass.guestHolds(),
 	}, x.pass, nil
+}
+
+// worthListening reports whether packets could change the verdict. Without a
+// server of the cloud's there is nothing to follow; what can be heard then is
+// whether another one answers.
+func (p *Pass) worthListening(v Verdict, findings []Finding) bool {
+	if len(p.Path.Exchanges()) > 0 {
+		return !p.closed(v, findings)
+	}
+	_, ok := p.Path.Tap()
+	return ok && v.State == Probable
 }
 
 // closed reports whether packets could not change what is proven. That IPv6 is

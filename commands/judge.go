@@ -78,6 +78,15 @@ func (p *Pass) asked() []Exchange {
 	return all
 }
 
+// awaited returns what is listened for: what is asked, or DHCP where no server
+// is known.
+func (p *Pass) awaited() []Exchange {
+	if asked := p.asked(); len(asked) > 0 {
+		return asked
+	}
+	return []Exchange{capture.DHCP}
+}
+
 // weight orders the verdicts of several exchanges.
 func (j *judgement) weight(v Verdict, e Exchange) int {
 	w := 2 * severity(v.State)
@@ -542,8 +551,10 @@ func (j *judgement) unanswered() string {
 // withoutServers answers when there is no way to follow: what OpenStack says is
 // then all there is.
 func (j *judgement) withoutServers() Verdict {
-	if i := slices.IndexFunc(j.findings, func(f Finding) bool { return !f.Aside }); i >= 0 {
-		return rooted(j.findings[j.root(i)], j.findings[i])
+	for _, yielding := range []bool{false, true} {
+		if i := slices.IndexFunc(j.findings, func(f Finding) bool { return !f.Aside && f.Yields == yielding }); i >= 0 {
+			return rooted(j.findings[j.root(i)], j.findings[i])
+		}
 	}
 	if _, ok := j.p.Path.Tap(); !ok {
 		v := Verdict{State: Unclear, Title: "The guest is on no node that whybot knows", Summary: "There is nothing to follow."}

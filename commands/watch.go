@@ -278,7 +278,7 @@ func (w *watch) decided(armed, now time.Time) bool {
 	if requests, _ := ps.Count(w.lead()); requests == 0 && w.holds() && w.x.pass.heldIsAsked() {
 		return waited > holderWait && len(w.x.findings) == 0 || waited > patience
 	}
-	given, all := ps.Granted(path), w.x.pass.asked()
+	given, all := ps.Granted(path), w.x.pass.awaited()
 	shown := 0
 	for _, e := range all {
 		switch {

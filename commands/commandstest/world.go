@@ -243,6 +243,9 @@ func (w *world) server(line frameLine) (end, error) {
 			return parseEnd(words)
 		}
 	}
+	if m := messages[line.word]; line.from == "" && m.broadcast && !m.reply {
+		return everyone, nil
+	}
 	return end{}, fmt.Errorf("there is no DHCP server %q", line.from)
 }
 

@@ -47,15 +47,9 @@ func dhcp13() []Fault {
 	down := func(down bool) func(*cloudfake.Model) {
 		return changeNetwork(paymentsNet.ID, func(n *cloudfake.Network) { n.AdminDown = down })
 	}
-	// The DHCP port goes with it: what is left is a network that another server
-	// may be meant to serve.
-	unsure := func(f Fault) Fault {
-		f.Want.State = probable
-		return f
-	}
 	return []Fault{
-		unsure(fault("subnet-without-dhcp", "DHCP is disabled on the subnet", Options{}, dhcp(true), dhcp(false))),
-		unsure(fault("subnet-without-dhcp-two-agents", "the same where two agents serve the network", Options{SecondController: true}, dhcp(true), dhcp(false))),
+		fault("subnet-without-dhcp", "DHCP is disabled on the subnet", Options{}, dhcp(true), dhcp(false)),
+		fault("subnet-without-dhcp-two-agents", "the same where two agents serve the network", Options{SecondController: true}, dhcp(true), dhcp(false)),
 		fault("port-without-address", "web-1's port has no fixed IP", Options{}, unknownPort, knownPort),
 		fault("network-down", "the network is administratively down", Options{}, down(true), down(false)),
 	}

@@ -151,7 +151,13 @@ func loadClassifier(code []instruction) (int, error) {
 		insns:   uint64(uintptr(unsafe.Pointer(&code[0]))),
 		license: uint64(uintptr(unsafe.Pointer(&license[0]))),
 	}
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	var fd uintptr
+	errno := unix.EAGAIN
+	// The verifier gives up when a signal is pending, and the Go runtime sends
+	// itself many to preempt goroutines.
+	for try := 0; try < 20 && errno == unix.EAGAIN; try++ {
+		fd, _, errno = unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	}
 	runtime.KeepAlive(code)
 	runtime.KeepAlive(license)
 	if errno != 0 {
