@@ -16,10 +16,13 @@ const (
 	policyDrop6   = "ip6tables -P FORWARD DROP; "
 	policyAccept6 = "ip6tables -P FORWARD ACCEPT; "
 
+	dropDHCPv6      = "ip6tables -I FORWARD -p udp -m udp --sport 547 -j DROP"
+	undropDHCPv6    = "ip6tables -D FORWARD -p udp -m udp --sport 547 -j DROP"
 	killRadvd       = `/usr/lib/whylab/l3-agent stop "$1"`
 	stopRadvd       = `pkill -STOP -x radvd`
 	restartL3Agent  = "systemctl restart neutron-l3-agent"
 	removeRouter    = `/usr/lib/whylab/l3-agent remove "$1"`
+	forgetHost6     = `sed -i "/^$2,tag:dhcpv6,/d" "/var/lib/neutron/dhcp/$1/host"` + reloadDnsmasq
 	bridgeNF6Off    = "sysctl -qw net.bridge.bridge-nf-call-ip6tables=0"
 	bridgeNF6On     = "sysctl -qw net.bridge.bridge-nf-call-ip6tables=1"
 	onlyIPv4        = "iptables -A " + rejectRule
@@ -28,7 +31,7 @@ const (
 
 // ipv6Faults take web-1's IPv6 address away and leave its IPv4 one.
 func ipv6Faults() []Fault {
-	return slices.Concat(ipv6Lost(SLAAC), noAdvertisements())
+	return slices.Concat(ipv6Lost(SLAAC), noAdvertisements(), dhcpv6Faults())
 }
 
 // ipv6Lost are rules of ip6tables that what the guest needs does not pass.
@@ -74,6 +77,34 @@ func noAdvertisements() []Fault {
 		fault("no-router", "no router has a port on the subnet",
 			inOrder(neutron(withoutPorts(isRouter)), healed(on(Controller01, removeRouter, routerID))),
 			inOrder(neutron(func(m *cloudfake.Model) { m.Ports = append(m.Ports, modelRouterPort(router)) }), healed(on(Controller01, restartL3Agent)))),
+	}
+}
+
+// dhcpv6Faults are what DHCPv6 alone can suffer.
+func dhcpv6Faults() []Fault {
+	o := Options{IPv6: Stateful}
+	atDoor := Want{
+		State: proven, Cause: "DHCP-02", FromNode: Compute01, FromDevice: webBridge,
+		ToNode: Compute01, ToDevice: webTap, Direction: reply,
+	}
+	unknown := Want{State: proven, Cause: "DHCP-10"}
+	sync := healed(on(Controller01, syncDHCP, paymentsNet.ID))
+	return []Fault{
+		{
+			ID: "DHCP-02", Variant: "ipv6-reply", IPv6: true, Options: o, Want: atDoor, Also: []string{"DHCP-01", "DHCP-41"},
+			Doc:    "a rule of ip6tables on the compute node drops what DHCPv6 servers send; advertisements pass",
+			Inject: broken6(on(Compute01, dropDHCPv6)), Heal: healed(on(Compute01, undropDHCPv6)),
+		},
+		{
+			ID: "DHCP-10", Variant: "ipv6-entry-missing", IPv6: true, Options: o, Want: unknown, Heal: sync,
+			Doc:    "web-1's line for DHCPv6 is missing from dnsmasq's host file; the one for IPv4 is there",
+			Inject: broken6(on(Controller01, forgetHost6, paymentsNet.ID, webMAC)),
+		},
+		{
+			ID: "DHCP-09", Variant: "ipv6", IPv6: true, Options: o, Want: Want{State: proven, Cause: "DHCP-09"},
+			Doc:    "dnsmasq died; web-1 keeps its IPv4 lease and gets no IPv6 address",
+			Inject: broken6(on(Controller01, killDnsmasq, paymentsNet.ID)), Heal: sync,
+		},
 	}
 }
 
