@@ -56,13 +56,16 @@ func session(path string) int {
 }
 
 func work(ctx context.Context, s *Store, run int) error {
-	inc, err := s.OpenIncident(ctx, commands.Incident{Entities: []string{"web-1", "compute01"}})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(os.Stdout, "open")
 	failed := make(chan error, 3)
 	for w := range cap(failed) {
+		// Of one incident's proposals no two may be on their way at once.
+		inc, err := s.OpenIncident(ctx, commands.Incident{Entities: []string{"web-1", "compute01"}})
+		if err != nil {
+			return err
+		}
+		if w == 0 {
+			fmt.Fprintln(os.Stdout, "open")
+		}
 		go func() {
 			var err error
 			for i := 0; i < 12 && err == nil; i++ {
@@ -71,6 +74,7 @@ func work(ctx context.Context, s *Store, run int) error {
 			failed <- err
 		}()
 	}
+	var err error
 	for range cap(failed) {
 		if e := <-failed; e != nil {
 			err = e
