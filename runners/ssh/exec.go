@@ -27,12 +27,15 @@ type transcript struct {
 // begun says whether the script ran at all.
 func (t *transcript) begun() bool { return t.out.frames[0].began || t.err.frames[0].began }
 
+// An opener opens the session of one exec on a node.
+type opener func(ctx context.Context, node string) (*session, error)
+
 // exec runs command on node and reads its frames. The error says that the
 // command was not started; sent says whether it may have been all the same.
-func (p *Pool) exec(ctx context.Context, node, command, nonce string, probes int) (t *transcript, sent bool, err error) {
+func (p *Pool) exec(ctx context.Context, node string, open opener, command, nonce string, probes int) (t *transcript, sent bool, err error) {
 	ectx, cancel := within(ctx, "exec", p.opts.Exec)
 	defer cancel()
-	s, err := p.session(ectx, node)
+	s, err := open(ectx, node)
 	if err != nil {
 		return nil, false, err
 	}

@@ -25,7 +25,7 @@ func (p *Pool) Run(ctx context.Context, node string, probes []runners.Probe) ([]
 	if err != nil {
 		return nil, failure(runners.Invalid, node, "compose", err.Error(), err)
 	}
-	t, _, err := p.exec(ctx, node, command, nonce, len(probes))
+	t, _, err := p.exec(ctx, node, p.session, command, nonce, len(probes))
 	if err != nil {
 		return nil, err
 	}
@@ -49,12 +49,16 @@ func (p *Pool) Change(ctx context.Context, node string, cmds []runners.Probe) ([
 	if len(cmds) == 0 {
 		return nil, nil
 	}
+	return p.change(ctx, node, p.session, cmds)
+}
+
+func (p *Pool) change(ctx context.Context, node string, open opener, cmds []runners.Probe) ([]runners.Result, error) {
 	nonce := newNonce()
 	command, err := compose(nonce, cmds, p.opts.Probe, true)
 	if err != nil {
 		return nil, failure(runners.Invalid, node, "compose", err.Error(), err)
 	}
-	t, sent, err := p.exec(ctx, node, command, nonce, len(cmds))
+	t, sent, err := p.exec(ctx, node, open, command, nonce, len(cmds))
 	switch {
 	case err != nil && sent && runners.KindOf(err) != runners.Authentication:
 		return nil, unknownOutcome(node, err)
