@@ -297,30 +297,50 @@ func (e *Engine) stepState(ctx context.Context, s Step) (StepState, string, erro
 	return state, seen, nil
 }
 
-// perform makes the steps of p in order and waits until each shows. When one
-// fails, what its place then looks like decides: a step that was made in spite
-// of a lost answer counts as made, one that was not has those before it taken
-// back, and anything else is left for afterFailure to tell.
+// perform makes the steps of p in order and waits until each shows; those that
+// may cut their node off are made as a commit. When one fails, what its place
+// then looks like decides: a step that was made in spite of a lost answer counts
+// as made, one that was not has those before it taken back, and anything else is
+// left for afterFailure to tell.
 func (e *Engine) perform(ctx context.Context, p Proposal) error {
-	for i, s := range p.Steps {
-		err := e.do(ctx, s, e.kinds[s.Kind].Do(s))
-		if err == nil {
-			err = e.awaitState(ctx, s, StepDone)
-		}
-		if err == nil {
+	for _, s := range e.stretches(p) {
+		if s.id != "" {
+			err := e.commit(ctx, p, s)
+			if err != nil && e.require(context.WithoutCancel(ctx), s.steps, StepPending) == nil {
+				err = errors.Join(err, e.takeBack(ctx, p.Steps[:s.first]))
+			}
+			if err != nil {
+				return err
+			}
 			continue
 		}
-		got, _, readErr := e.stepState(context.WithoutCancel(ctx), s)
-		switch {
-		case readErr == nil && got == StepDone:
-			e.o.Log.Warn("step made in spite of an error", slog.String("proposal", p.ID), slog.Any("error", err))
-		case readErr == nil && got == StepPending && !errors.Is(err, errHalfMade):
-			return errors.Join(err, e.takeBack(ctx, p.Steps[:i]))
-		default:
+		if err := e.performStep(ctx, p, s.first); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// performStep makes the step with the index i of p.
+func (e *Engine) performStep(ctx context.Context, p Proposal, i int) error {
+	s := p.Steps[i]
+	err := e.do(ctx, s, e.kinds[s.Kind].Do(s))
+	if err == nil {
+		err = e.awaitState(ctx, s, StepDone)
+	}
+	if err == nil {
+		return nil
+	}
+	got, _, readErr := e.stepState(context.WithoutCancel(ctx), s)
+	switch {
+	case readErr == nil && got == StepDone:
+		e.o.Log.Warn("step made in spite of an error", slog.String("proposal", p.ID), slog.Any("error", err))
+		return nil
+	case readErr == nil && got == StepPending && !errors.Is(err, errHalfMade):
+		return errors.Join(err, e.takeBack(ctx, p.Steps[:i]))
+	default:
+		return err
+	}
 }
 
 // do makes the actions of a step. A cancelled context changes nothing more.

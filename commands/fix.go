@@ -109,6 +109,11 @@ type StepKind struct {
 	// as the number the kernel gave to a rule, so that Undo can name it. It gets
 	// what Read listed; nil where Undo needs nothing.
 	Resolve func(Step, []runners.Result) (Step, error)
+	// Guard lists what may not change between the look at a step's place and the
+	// step, and what the step does change; nothing in it may change by itself. A kind that has it may cut its node off, so its steps are made as a
+	// commit, which the node takes back by itself unless it is confirmed. Its Do
+	// and Undo are commands of the step's node, and Undo needs no Resolve.
+	Guard func(Step) []runners.Probe
 	// Delayed says that its purpose takes a daemon some time after the change:
 	// the proof is asked for until it is there, or until that time has passed.
 	Delayed bool

@@ -48,9 +48,12 @@ type Options struct {
 	Fixes     []*Fix
 	StepKinds []*StepKind
 
-	Shell        Shell
-	Sniffer      Sniffer
-	Changer      Changer
+	Shell   Shell
+	Sniffer Sniffer
+	Changer Changer
+	// Committer makes the steps that may cut a node off; without one, where no
+	// node is at stake, Changer makes them too.
+	Committer    Committer
 	Cloud        Cloud
 	CloudChanger CloudChanger
 	Memory       Memory
@@ -67,6 +70,7 @@ type Options struct {
 	Packet  time.Duration // most the packet stage may take; default 20 s
 	Total   time.Duration // budget of one question; default 60 s
 	Settle  time.Duration // how long a change may take to show; default 30 s
+	Confirm time.Duration // how long a node waits before it takes an unconfirmed change back; default 60 s
 	Expires time.Duration // how long a proposal stands; default 30 min
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -102,7 +106,7 @@ func indexKinds(all []*StepKind) (map[string]*StepKind, error) {
 	kinds := make(map[string]*StepKind, len(all))
 	for _, k := range all {
 		onNode, inCloud := k.Read != nil && k.State != nil, k.Ref != nil && k.Compare != nil
-		if k.Name == "" || k.Do == nil || k.Undo == nil || onNode == inCloud {
+		if k.Name == "" || k.Do == nil || k.Undo == nil || onNode == inCloud || k.Guard != nil && (inCloud || k.Resolve != nil) {
 			return nil, fmt.Errorf("step kind %q is incomplete", k.Name)
 		}
 		if kinds[k.Name] != nil {
@@ -130,7 +134,7 @@ func validateFixes(all []*Fix) error {
 func withDefaults(o Options) Options {
 	for d, v := range map[*time.Duration]time.Duration{
 		&o.Static: 10 * time.Second, &o.Packet: 20 * time.Second, &o.Total: 60 * time.Second,
-		&o.Settle: 30 * time.Second, &o.Expires: 30 * time.Minute,
+		&o.Settle: 30 * time.Second, &o.Confirm: 60 * time.Second, &o.Expires: 30 * time.Minute,
 	} {
 		if *d == 0 {
 			*d = v

@@ -135,6 +135,9 @@ func (e *Engine) recoverOne(ctx context.Context, p Proposal) Proposal {
 		if p.State == Undoing {
 			return e.settle(ctx, p, Undone, EventNote, why+"; the node shows that the change is gone.")
 		}
+		if node := e.rolledBack(ctx, p); node != "" {
+			return e.settle(ctx, p, Failed, EventFailed, why+"; "+node+" took the change back by itself, because it was not confirmed. Ask the question again.")
+		}
 		return e.settle(ctx, p, Failed, EventNote, why+"; the node shows that nothing was changed. Ask the question again.")
 	default:
 		return e.settle(ctx, p, Undecided, EventNote, why+" and the node does not show how it ended. Look by hand: "+p.Title)
@@ -144,7 +147,8 @@ func (e *Engine) recoverOne(ctx context.Context, p Proposal) Proposal {
 // lastState reads the real state of p's steps once it can no longer move: a
 // command that was sent before whybot was killed may still be waiting on the
 // node for a lock, so "not changed yet" is believed only when the time that a
-// change may take to show has passed.
+// change may take to show has passed. A commit counts as made only once it can
+// no longer be taken back.
 func (e *Engine) lastState(ctx context.Context, p Proposal) StepState {
 	goal := StepDone
 	if p.State == Undoing {
@@ -152,8 +156,14 @@ func (e *Engine) lastState(ctx context.Context, p Proposal) StepState {
 	}
 	for {
 		state := e.Actual(ctx, p)
-		if state == goal || e.o.Now().Sub(p.Begun) > e.o.Settle {
-			return state
+		age := e.o.Now().Sub(p.Begun)
+		if state == goal || age > e.o.Settle {
+			switch open := e.open(ctx, p, state); {
+			case !open && (state == goal || e.Actual(ctx, p) == state):
+				return state
+			case age > e.o.Settle+e.o.Confirm:
+				return StepChanged // it may yet be taken back
+			}
 		}
 		select {
 		case <-ctx.Done():

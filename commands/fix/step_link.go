@@ -24,8 +24,9 @@ var setUp = registerKind(&commands.StepKind{
 		}
 		return commands.StepPending, s.Args["device"] + " is down"
 	},
-	Do:   func(s commands.Step) []commands.Action { return ipLink("set", "dev", s.Args["device"], "up") },
-	Undo: func(s commands.Step) []commands.Action { return ipLink("set", "dev", s.Args["device"], "down") },
+	Do:    func(s commands.Step) []commands.Action { return ipLink("set", "dev", s.Args["device"], "up") },
+	Undo:  func(s commands.Step) []commands.Action { return ipLink("set", "dev", s.Args["device"], "down") },
+	Guard: listLink,
 })
 
 // enslave puts a link into a bridge. Args: device, master, before (its master
@@ -53,6 +54,7 @@ var enslave = registerKind(&commands.StepKind{
 		}
 		return ipLink("set", "dev", s.Args["device"], "master", s.Args["before"])
 	},
+	Guard: listLink,
 })
 
 // addVLAN makes a VLAN sub-interface. Args: device, parent, vlan.
@@ -75,8 +77,15 @@ var addVLAN = registerKind(&commands.StepKind{
 	Do: func(s commands.Step) []commands.Action {
 		return ipLink("add", "link", s.Args["parent"], "name", s.Args["device"], "type", "vlan", "id", s.Args["vlan"])
 	},
-	Undo: func(s commands.Step) []commands.Action { return ipLink("del", "dev", s.Args["device"]) },
+	Undo:  func(s commands.Step) []commands.Action { return ipLink("del", "dev", s.Args["device"]) },
+	Guard: listLink,
 })
+
+// listLink lists all links without their counters, because a step's device may
+// have to be made first.
+func listLink(commands.Step) []runners.Probe {
+	return []runners.Probe{{Name: "links", Argv: []string{"ip", "-o", "link", "show"}}}
+}
 
 func readLinks(commands.Step) []runners.Probe { return []runners.Probe{node.LinksProbe()} }
 

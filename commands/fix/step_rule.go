@@ -40,7 +40,8 @@ var insertRule = registerKind(&commands.StepKind{
 		}
 		return ruleCommand(s, "-I", s.Args["chain"], s.Args["position"])
 	},
-	Undo: func(s commands.Step) []commands.Action { return ruleCommand(s, "-D", s.Args["chain"]) },
+	Undo:  func(s commands.Step) []commands.Action { return ruleCommand(s, "-D", s.Args["chain"]) },
+	Guard: listTable,
 })
 
 // deleteRule takes the only rule of its text out of a chain of the filter
@@ -76,7 +77,14 @@ var deleteRule = registerKind(&commands.StepKind{
 	Undo: func(s commands.Step) []commands.Action {
 		return ruleCommand(s, "-I", s.Args["chain"], s.Args["position"])
 	},
+	Guard: listTable,
 })
+
+// listTable lists the filter table without its counters. All of it: the words
+// are always the same, and sudo can allow just them.
+func listTable(s commands.Step) []runners.Probe {
+	return []runners.Probe{{Name: "table", Sudo: true, Argv: []string{s.Args["binary"], "-w", "5", "-S"}}}
+}
 
 func readRules(s commands.Step) []runners.Probe {
 	return []runners.Probe{{Name: "rules", Sudo: true, Argv: []string{s.Args["binary"] + "-save"}}}

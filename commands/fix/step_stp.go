@@ -45,4 +45,7 @@ var stpOff = registerKind(&commands.StepKind{
 	Undo: func(s commands.Step) []commands.Action {
 		return ipLink("set", "dev", s.Args["bridge"], "type", "bridge", "forward_delay", s.Args["delay"], "stp_state", "1")
 	},
+	Guard: func(s commands.Step) []runners.Probe {
+		return []runners.Probe{{Name: "stp", Argv: []string{"cat", "/sys/class/net/" + s.Args["bridge"] + "/bridge/stp_state"}}}
+	},
 })

@@ -67,7 +67,6 @@ whybot_words() {
     if [ "$at" -eq 1 ]; then program=$word; continue; fi;
     case "$program" in
       *tables*) case "$word" in -[!-]*M*|-M*|--mo|--mo=*|--mod|--mod=*|--modp*) whybot_misuse "$word";; esac;;
-      nft) case "$kind-$word" in guard-*) ;; *-[-]*|*";"*) whybot_misuse "$word";; esac;;
       ip) case "$word" in xdp*) whybot_misuse "$word";; esac;;
     esac;
   done;
@@ -75,13 +74,13 @@ whybot_words() {
   case "$kind$shape " in
     "guard iptables -w 5 -S "*|"guard iptables-nft -w 5 -S "*|"guard iptables-legacy -w 5 -S "*) ;;
     "guard ip6tables -w 5 -S "*|"guard ip6tables-nft -w 5 -S "*|"guard ip6tables-legacy -w 5 -S "*) ;;
-    "guard nft -s -a list chain "*|"guard ip -o link show dev "*|"guard ip -o link show "|"guard bridge fdb show "*) ;;
+    *..*) whybot_misuse "$shape";;
+    "guard ip -o link show "*|"guard cat /sys/class/net/"*"/bridge/stp_state ") ;;
     guard*) whybot_misuse "a listing by$shape";;
     "change iptables -w 5 -"[AID]" "*|"change iptables-nft -w 5 -"[AID]" "*|"change iptables-legacy -w 5 -"[AID]" "*) ;;
     "change ip6tables -w 5 -"[AID]" "*|"change ip6tables-nft -w 5 -"[AID]" "*|"change ip6tables-legacy -w 5 -"[AID]" "*) ;;
-    "change nft add rule "*|"change nft insert rule "*|"change nft delete rule "*) ;;
     "change ip link set dev "*" up "|"change ip link set dev "*" down "|"change ip link set dev "*" master "|"change ip link set dev "*" nomaster "|"change ip link set dev "*" type ") ;;
-    "change ip link add link "*|"change ip link del dev "*|"change bridge fdb append "*|"change bridge fdb del "*) ;;
+    "change ip link add link "*|"change ip link del dev "*) ;;
     *) whybot_misuse "a change by$shape";;
   esac;
 };
@@ -140,17 +139,22 @@ whybot_same() {
   return 0;
 };
 
-# Takes back what was begun, last first; tried again, because an agent may hold
+# Takes back what was begun, last first.
+whybot_undo() {
+  read -r step <"$dir/begun"; failed=0;
+  while [ "$step" -gt 0 ]; do
+    whybot_run undo 4<"$dir/$step.undo" || failed=1;
+    step=$((step-1));
+  done;
+  return "$failed";
+};
+
+# Takes back what does not show as it was before; tried again, because an agent may hold
 # the lock of the rules. Ends with whether it is as it was.
 whybot_back() {
   for try in 1 2 3; do
     if whybot_same; then return 0; fi;
-    read -r step <"$dir/begun"; failed=0;
-    while [ "$step" -gt 0 ]; do
-      whybot_run undo 4<"$dir/$step.undo" || failed=1;
-      step=$((step-1));
-    done;
-    if [ "$failed" -eq 0 ]; then return 0; fi;
+    if whybot_undo; then return 0; fi;
     sleep 1;
   done;
   whybot_same;
@@ -212,6 +216,10 @@ whybot_commit() {
     if whybot_back; then whybot_settle failed; whybot_refuse 71 "the change failed; nothing is changed"; fi;
     whybot_settle broken; whybot_refuse 72 "the change failed and could not be taken back";
   done;
+  if whybot_same; then
+    if whybot_undo; then whybot_settle failed; whybot_refuse 71 "the change does not show in what guards it; it was taken back"; fi;
+    whybot_settle broken; whybot_refuse 72 "the change does not show in what guards it and could not be taken back";
+  fi;
   whybot_answer;
 };
 

@@ -171,7 +171,7 @@ func TestKernelCommitIsTakenBackByTheNode(t *testing.T) {
 	if after := b.must("iptables", "-S", "INPUT"); after != before {
 		t.Errorf("not as it was:\n%s\nwant\n%s", after, before)
 	}
-	b.wants(73, "confirm", "fx-back", "5")                           // too late
+	b.wants(73, "confirm", "fx-back", "5")                             // too late
 	b.wants(68, wordsOf(t, b.deletion("fx-back", 6, time.Second))...)  // once
 	b.wants(66, wordsOf(t, b.deletion("fx-stale", 4, time.Second))...) // an older holder
 	if b.state("fx-never") != "none" || b.state("fx-stale") != "none" {
