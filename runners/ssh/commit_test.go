@@ -320,11 +320,24 @@ func TestKernelHelperTakesOnlyFixes(t *testing.T) {
 		b.wants(64, wordsOf(t, c)...)
 	}
 	for _, words := range [][]string{
-		{}, {"run"}, {"status"}, {"status", "../x"}, {"status", "-x"}, {"status", strings.Repeat("x", 65)},
-		{"confirm", "fx"}, {"confirm", "fx", "1x"}, {"rollback", "a b"},
-		{"commit", "fx", "1", "1"}, {"commit", "fx", "1", "0", "step"}, {"commit", "fx", "1", "3601", "step"},
-		{"commit", "fx", "99999999999999999999", "1", "step"}, {"commit", "fx", "1", "1", "guard"}, {"commit", "fx", "1", "1", "guard", "xyz", "1", "ip"},
-		{"commit", "fx", "1", "1", "step", "do", "9", "ip", "link"}, {"commit", "fx", "1", "1", "do", "2", "ip", "link"}, {"commit", "fx", "1", "1", "step", "do"},
+		{},
+		{"run"},
+		{"status"},
+		{"status", "../x"},
+		{"status", "-x"},
+		{"status", strings.Repeat("x", 65)},
+		{"confirm", "fx"},
+		{"confirm", "fx", "1x"},
+		{"rollback", "a b"},
+		{"commit", "fx", "1", "1"},
+		{"commit", "fx", "1", "0", "step"},
+		{"commit", "fx", "1", "3601", "step"},
+		{"commit", "fx", "99999999999999999999", "1", "step"},
+		{"commit", "fx", "1", "1", "guard"},
+		{"commit", "fx", "1", "1", "guard", "xyz", "1", "ip"},
+		{"commit", "fx", "1", "1", "step", "do", "9", "ip", "link"},
+		{"commit", "fx", "1", "1", "do", "2", "ip", "link"},
+		{"commit", "fx", "1", "1", "step", "do"},
 	} {
 		b.wants(64, words...)
 	}

@@ -111,6 +111,7 @@ func hundredHarmful(s stage) {
 // harm makes one harmful change, fails to confirm it, and waits until the node
 // lets a new connection in. It returns how long that took from the beginning.
 func (s stage) harm(t *testing.T, p *ssh.Pool, machine, id string, token uint64, rule []string) (time.Duration, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), stageTimeout)
 	defer cancel()
 	before := s.sh(t, machine, "iptables -S INPUT")
