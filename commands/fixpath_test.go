@@ -241,6 +241,9 @@ var cell = &commands.StepKind{
 	},
 	Do:   func(s commands.Step) []commands.Action { return setCell(s.Args["cell"], s.Args["to"]) },
 	Undo: func(s commands.Step) []commands.Action { return setCell(s.Args["cell"], s.Args["from"]) },
+	Guard: func(s commands.Step) []runners.Probe {
+		return []runners.Probe{{Name: "guard", Argv: []string{"get", s.Args["cell"]}}}
+	},
 }
 
 func setCell(name, value string) []commands.Action {
@@ -350,8 +353,9 @@ type bench struct {
 	path   string
 	policy commands.Policy // nil for what allow says
 
-	fixes    []*commands.Fix
-	patience time.Duration // how long a change may take to show
+	fixes     []*commands.Fix
+	patience  time.Duration      // how long a change may take to show
+	committer commands.Committer // nil: steps are made without
 
 	mu    sync.Mutex
 	ahead time.Duration // how far the engine's clock is ahead
@@ -408,9 +412,9 @@ func (b *bench) newEngine(fixes ...*commands.Fix) *commands.Engine {
 			brokenCell("DHCP-91", "other", laterEdge, mendOther),
 		},
 		Fixes: allFixes, StepKinds: []*commands.StepKind{cell, kick, aloft},
-		Shell: b.world, Sniffer: b.world, Changer: b.world, Cloud: b.world, CloudChanger: b.world, Memory: b.memory,
+		Shell: b.world, Sniffer: b.world, Changer: b.world, Committer: b.committer, Cloud: b.world, CloudChanger: b.world, Memory: b.memory,
 		Policy: policy,
-		Settle: cmp.Or(b.patience, 50*time.Millisecond), Packet: time.Second, Now: b.now,
+		Settle: cmp.Or(b.patience, 50*time.Millisecond), Confirm: 2 * time.Second, Packet: time.Second, Now: b.now,
 	})
 	if err != nil {
 		b.t.Fatal(err)
