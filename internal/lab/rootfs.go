@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"whybot/runners/ssh"
 )
 
 //go:embed embed/*.sh
@@ -136,6 +138,7 @@ func (t *tree) programs(backend Backend) error {
 	}
 	t.file("usr/lib/whylab/ip", string(b), 0o755)
 	t.file(real, string(script("ip.sh")), 0o755)
+	t.file(strings.TrimPrefix(ssh.HelperPath, "/"), ssh.Helper, 0o755)
 	t.file("usr/bin/systemctl", string(script("systemctl.sh")), 0o755)
 	for _, s := range []string{"boot", "linuxbridge-agent", "vxlan", "dhcp-agent", "l3-agent"} {
 		t.file("usr/lib/whylab/"+s, string(script(s+".sh")), 0o755)
@@ -203,7 +206,7 @@ func sudoPrograms() []string {
 			paths = append(paths, dir+p)
 		}
 	}
-	return paths
+	return append(paths, ssh.HelperPath)
 }
 
 func (t *tree) sshd(hostKey string) {

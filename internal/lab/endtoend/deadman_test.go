@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -40,13 +39,14 @@ func TestKernelDeadManSwitch(t *testing.T) { //nolint:tparallel // its scenes fo
 		scene{"a hundred harmful fixes", hundredHarmful},
 		scene{"without arming", neverArmed},
 		scene{"a good fix", goodFix},
+		scene{"as whyprobe, with the installed helper", asWhyprobe},
 	)
 }
 
-// pool is a pool whose dials are given up soon.
-func (s stage) pool(t *testing.T) *ssh.Pool {
+// pool is a pool of a user whose dials are given up soon.
+func (s stage) pool(t *testing.T, user string) *ssh.Pool {
 	t.Helper()
-	p, err := ssh.New(ssh.Options{ConfigFile: filepath.Join(s.Dir, "ssh_config"), Dial: 500 * time.Millisecond})
+	p, err := ssh.New(ssh.Options{ConfigFile: s.SSHConfig(user), Dial: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func hundredHarmful(s stage) {
 	undone, slowest := 0, time.Duration(0)
 	var work sync.WaitGroup
 	for _, machine := range s.machines() {
-		p := s.pool(t)
+		p := s.pool(t, "root")
 		work.Go(func() {
 			for turn := range turns {
 				took, err := s.harm(t, p, machine, fmt.Sprintf("fx-%d", turn), uint64(turn+1), cutsOff[names[turn%len(names)]])
@@ -154,7 +154,7 @@ func (s stage) harm(t *testing.T, p *ssh.Pool, machine, id string, token uint64,
 // leaves the node cut off.
 func neverArmed(s stage) {
 	t := s.t
-	p := s.pool(t)
+	p := s.pool(t, "root")
 	for name, rule := range cutsOff {
 		probe := runners.Probe{Name: "harm", Argv: slices.Concat([]string{"iptables", "-w", "5", "-I", "INPUT", "1"}, rule), Timeout: time.Second}
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -176,7 +176,7 @@ func neverArmed(s stage) {
 
 func goodFix(s stage) {
 	t := s.t
-	p := s.pool(t)
+	p := s.pool(t, "root")
 	rule := []string{"-s", "192.0.2.1/32", "-j", "DROP"}
 	c := s.insertion(t, lab.Controller01, "fx-good", 1000, 2*deadman, rule)
 	if st, err := p.Commit(t.Context(), lab.Controller01, c); err != nil || st.State != runners.CommitArmed {
@@ -193,4 +193,23 @@ func goodFix(s stage) {
 		t.Errorf("made again: %v", err)
 	}
 	s.sh(t, lab.Controller01, "iptables -D INPUT 1")
+}
+
+// asWhyprobe goes through sudo and the helper that is installed on the node.
+// Whom sudo refuses it changes nothing.
+func asWhyprobe(s stage) {
+	t := s.t
+	p := s.pool(t, "whyprobe")
+	took, err := s.harm(t, p, lab.Controller01, "fx-sudo", 2000, cutsOff["all there is"])
+	if err != nil || took > promise {
+		t.Errorf("%v after %s", err, took)
+	}
+	c := s.insertion(t, lab.Controller01, "fx-nosudo", 2001, deadman, cutsOff["all there is"])
+	before := s.sh(t, lab.Controller01, "iptables -S INPUT")
+	if st, err := s.pool(t, "nosudo").Commit(t.Context(), lab.Controller01, c); runners.KindOf(err) != runners.Sudo || !strings.Contains(err.Error(), ssh.HelperPath) {
+		t.Errorf("without sudo: %+v, %v", st, err)
+	}
+	if after := s.sh(t, lab.Controller01, "iptables -S INPUT"); after != before {
+		t.Errorf("changed without sudo:\n%s", after)
+	}
 }
