@@ -36,7 +36,7 @@ func newBox(t *testing.T) *box {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-		"sh", "-ec", "mount -t tmpfs run /run; ip link set lo up; ip link add br0 type bridge; echo ready; exec cat")
+		"sh", "-ec", "mount -t tmpfs run /run; mount -t sysfs sys /sys; ip link set lo up; ip link add br0 type bridge; echo ready; exec cat")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -229,6 +229,49 @@ func TestKernelCommitChangesNothingThatMoved(t *testing.T) {
 	b.settles("fx-twice", "rolled-back")
 	if n := strings.Count(b.must("iptables", "-S", "INPUT"), "--dport 22"); n != 1 {
 		t.Errorf("the rule is there %d times", n)
+	}
+}
+
+// A link that is put into a bridge and set up, and a bridge's spanning
+// tree: all of it goes back in the order it came.
+func TestKernelCommitOfLinksIsTakenBack(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	b.must("ip", "link", "add", "d0", "type", "veth", "peer", "name", "d1")
+	b.must("ip", "link", "set", "dev", "br0", "type", "bridge", "stp_state", "1")
+	look := func() string { return b.must("sh", "-c", "ip -o link show; cat /sys/class/net/br0/bridge/stp_state") }
+	before := look()
+	c := runners.Commit{ID: "fx-links", Token: 1, Wait: time.Second}
+	for _, argv := range [][]string{{"ip", "-o", "link", "show"}, {"cat", "/sys/class/net/br0/bridge/stp_state"}} {
+		sum := sha256.Sum256([]byte(b.must(argv...)))
+		c.Guards = append(c.Guards, runners.Listing{Argv: argv, Sum: hex.EncodeToString(sum[:])})
+	}
+	link := func(words ...string) [][]string { return [][]string{append([]string{"ip", "link"}, words...)} }
+	c.Steps = []runners.Reversible{
+		{Do: link("set", "dev", "d0", "master", "br0"), Undo: link("set", "dev", "d0", "nomaster")},
+		{Do: link("set", "dev", "d0", "up"), Undo: link("set", "dev", "d0", "down")},
+		{Do: link("set", "dev", "br0", "type", "bridge", "stp_state", "0"), Undo: link("set", "dev", "br0", "type", "bridge", "forward_delay", "1500", "stp_state", "1")},
+	}
+	b.wants(0, wordsOf(t, c)...)
+	if made := look(); !strings.Contains(made, "master br0") || !strings.HasSuffix(made, "\n0\n") {
+		t.Errorf("not made:\n%s", made)
+	}
+	b.settles("fx-links", "rolled-back")
+	if after := look(); after != before {
+		t.Logf("before:\n%s", before)
+		if strings.Contains(after, "master br0") || !strings.HasSuffix(after, "\n1\n") {
+			t.Errorf("not as it was:\n%s", after)
+		}
+	}
+	// A guard that does not show the change could not tell whether it is there.
+	sum := sha256.Sum256([]byte(b.must("ip", "-o", "link", "show")))
+	blind := runners.Commit{
+		ID: "fx-blind", Token: 2, Wait: time.Minute, Steps: c.Steps[2:],
+		Guards: []runners.Listing{{Argv: []string{"ip", "-o", "link", "show"}, Sum: hex.EncodeToString(sum[:])}},
+	}
+	b.wants(71, wordsOf(t, blind)...)
+	if after := look(); !strings.HasSuffix(after, "\n1\n") || b.state("fx-blind") != "failed" {
+		t.Errorf("%s: spanning tree stayed off", b.state("fx-blind"))
 	}
 }
 
