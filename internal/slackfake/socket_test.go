@@ -313,9 +313,14 @@ func TestTheEleventhSocketIsRefused(t *testing.T) {
 
 func TestBadAcksAreRecorded(t *testing.T) {
 	f := newFixture(t)
-	conn, other := dial(t, openURL(t, f)), dial(t, openURL(t, f))
-	readFrame(t, conn)
-	readFrame(t, other)
+	right := dial(t, openURL(t, f))
+	readFrame(t, right)
+	// Deliveries go to the longest idle socket: the one that is there first.
+	if err := f.WaitSockets(soon(t), 1); err != nil {
+		t.Fatal(err)
+	}
+	wrong := dial(t, openURL(t, f))
+	readFrame(t, wrong)
 	if err := f.WaitSockets(soon(t), 2); err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +328,6 @@ func TestBadAcksAreRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	right, wrong := conn, other
 	frame := readFrame(t, right)
 	id, _ := frame["envelope_id"].(string)
 	if frame["accepts_response_payload"] != true || id == "" {
