@@ -117,9 +117,9 @@ func (j *judge) results(probes []runners.Probe) []runners.Result {
 			results[i].Output = j.cut(out, err)
 		case out.ended && err.ended:
 			results[i].Output, results[i].Err = j.outcome(i, p, out, err)
-		case j.t.failure != nil && (out.began || err.began && !err.truncated):
+		case j.t.failure != nil && (out.began || err.began) && !errors.Is(j.t.cause, errFlood):
 			results[i].Err = j.broken(p, j.t.failure)
-		default: // also when one stream said that it began after the other was given up
+		default: // also when one stream said that it began after a flood ended the other
 			results[i].Err = j.notRun(p, stuck)
 		}
 		if j.t.out.stuck && out.ended {

@@ -125,16 +125,24 @@ func TestRunCutsTheWholeAtItsLimit(t *testing.T) {
 // began when standard output has been given up already. Nothing of that probe
 // was read, so it has no output, not even a truncated one.
 func TestProbeAfterTheFloodIsNotRun(t *testing.T) {
-	out := &stream{frames: []frame{{began: true, truncated: true, at: time.Now()}, {}}}
-	err := &stream{frames: []frame{{began: true, ended: true}, {began: true, truncated: true}}}
-	j := judge{node: "n", left: "not run", t: &transcript{
-		out: out, err: err, cause: errFlood, failure: failure(runners.Invalid, "n", "run", "", errFlood),
-	}}
-	r := j.results([]runners.Probe{sh("one", ""), sh("two", "")})
-	if r[0].Err != nil || !r[0].Output.Truncated {
-		t.Errorf("one: %v, truncated %v", r[0].Err, r[0].Output.Truncated)
+	for name, ahead := range map[string]frame{
+		"and flooded too": {began: true, truncated: true},
+		"and said more":   {began: true},
+		"and ended":       {began: true, ended: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := &stream{frames: []frame{{began: true, truncated: true, at: time.Now()}, {}}}
+			err := &stream{frames: []frame{{began: true, ended: true}, ahead}}
+			j := judge{node: "n", left: "not run", t: &transcript{
+				out: out, err: err, cause: errFlood, failure: failure(runners.Invalid, "n", "run", "", errFlood),
+			}}
+			r := j.results([]runners.Probe{sh("one", ""), sh("two", "")})
+			if r[0].Err != nil || !r[0].Output.Truncated {
+				t.Errorf("one: %v, truncated %v", r[0].Err, r[0].Output.Truncated)
+			}
+			wantKind(t, r[1].Err, runners.Unknown, "not run", "limit")
+		})
 	}
-	wantKind(t, r[1].Err, runners.Unknown, "not run", "limit")
 }
 
 func TestRunKeepsWhatFinishedBeforeTheDeadline(t *testing.T) {
