@@ -88,10 +88,7 @@ func (a *app) connect(ctx context.Context, e environment) error {
 	if a.store, err = store.Open(ctx, store.Options{Path: c.Store.Path, Log: a.log}); err != nil {
 		return err
 	}
-	if a.nodes, err = ssh.New(ssh.Options{
-		ConfigFile: c.SSH.ConfigFile, AgentSocket: c.SSH.AgentSocket, Home: e.getenv("HOME"),
-		Dial: c.SSH.DialTimeout, Handshake: c.SSH.HandshakeTimeout, Exec: c.SSH.ExecTimeout, Idle: c.SSH.Idle, Log: a.log,
-	}); err != nil {
+	if a.nodes, err = ssh.New(e.sshOptions(c, a.log)); err != nil {
 		return usageError{err}
 	}
 	if a.cloud, err = openstack.New(openstack.Options{
@@ -111,6 +108,18 @@ func (a *app) connect(ctx context.Context, e environment) error {
 		Total: c.Diagnose.Total, Expires: c.Approvals.Expires, Log: a.log,
 	})
 	return err
+}
+
+// sshOptions say how nodes are reached.
+func (e environment) sshOptions(c *config.Config, log *slog.Logger) ssh.Options {
+	o := ssh.Options{
+		ConfigFile: c.SSH.ConfigFile, AgentSocket: c.SSH.AgentSocket, Home: e.getenv("HOME"),
+		Dial: c.SSH.DialTimeout, Handshake: c.SSH.HandshakeTimeout, Exec: c.SSH.ExecTimeout, Idle: c.SSH.Idle, Log: log,
+	}
+	if f := c.SSH.Fix; f != nil {
+		o.Fix = &ssh.Login{User: f.User, IdentityFile: f.IdentityFile}
+	}
+	return o
 }
 
 func (a *app) close() {

@@ -13,6 +13,7 @@ import (
 func (l *loader) check() {
 	l.checkOpenStack()
 	l.checkSSH()
+	l.checkFix()
 	l.checkDiagnose()
 	l.checkStore()
 	if l.wantsSlack() {
@@ -65,6 +66,19 @@ func (l *loader) checkSSH() {
 		// uses key files.
 		l.config.SSH.AgentSocket = l.environ["SSH_AUTH_SOCK"]
 	}
+}
+
+// checkFix looks at the login that changes nodes. Whether its key is there is
+// not asked: it may be put there for as long as a fix takes.
+func (l *loader) checkFix() {
+	const section = "ssh.fix"
+	user, key := section+".user", section+".identity_file"
+	if l.broken[section] || !l.given(section) && !l.given(user) && !l.given(key) {
+		return
+	}
+	l.required(user, "name the user that changes nodes, or remove the section: the login of ssh.config_file changes them then")
+	l.required(key, "name the private key of that user")
+	l.config.SSH.Fix = &l.fix
 }
 
 func (l *loader) checkDiagnose() {

@@ -62,6 +62,18 @@ type SSH struct {
 	Idle time.Duration
 	// AgentSocket is the ssh-agent's socket. Empty means no agent.
 	AgentSocket string
+	// Fix is the login that changes nodes; nil when it is the one that looks at
+	// them.
+	Fix *Fix
+}
+
+// Fix is a login of its own for approved changes.
+type Fix struct {
+	// User is its name on every node.
+	User string
+	// IdentityFile is its private key, which is read whenever a change is made
+	// and not before.
+	IdentityFile string
 }
 
 // A Mode is how Slack reaches whybot.

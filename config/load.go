@@ -47,6 +47,7 @@ type loader struct {
 	environ  map[string]string
 	config   *Config
 	slack    *Slack
+	fix      Fix
 	secrets  secretFiles
 	settings map[string]setting
 	sections []string
@@ -70,7 +71,7 @@ func newLoader(path string, environ []string) *loader {
 	l.config, l.slack = defaults()
 	l.config.File = path
 	l.sections = append(l.sections, fixesSection, peopleSection)
-	for _, s := range settings(l.config, l.slack, &l.secrets) {
+	for _, s := range settings(l.config, l.slack, &l.fix, &l.secrets) {
 		l.settings[s.path] = s
 		for section := parent(s.path); section != ""; section = parent(section) {
 			if !slices.Contains(l.sections, section) {

@@ -214,6 +214,7 @@ func TestEverything(t *testing.T) {
 			ConfigFile: filepath.Join(dir, "ssh_config"), FanOut: 100, DialTimeout: time.Second,
 			HandshakeTimeout: 2 * time.Second, ExecTimeout: 3 * time.Second, Idle: time.Hour,
 			AgentSocket: filepath.Join(dir, "agent.sock"),
+			Fix:         &config.Fix{User: "whybot-fix", IdentityFile: filepath.Join(dir, "not-there-yet")},
 		},
 		Slack: &config.Slack{
 			Mode:      config.Socket,

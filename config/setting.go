@@ -40,7 +40,7 @@ type setting struct {
 
 // settings are all keys that whybot knows. A key that is not here is an error,
 // so a key is added here and nowhere else.
-func settings(c *Config, s *Slack, f *secretFiles) []setting {
+func settings(c *Config, s *Slack, fix *Fix, f *secretFiles) []setting {
 	return slices.Concat([]setting{
 		textSetting("openstack.cloud", &c.OpenStack.Cloud),
 		fileSetting("openstack.clouds_file", &c.OpenStack.CloudsFile),
@@ -53,6 +53,8 @@ func settings(c *Config, s *Slack, f *secretFiles) []setting {
 		durationSetting("ssh.exec_timeout", &c.SSH.ExecTimeout, 100*time.Millisecond, 5*time.Minute),
 		durationSetting("ssh.idle", &c.SSH.Idle, time.Second, 24*time.Hour),
 		fileSetting("ssh.agent_socket", &c.SSH.AgentSocket),
+		matchSetting("ssh.fix.user", &fix.User, loginName, "the name of a login", "write it as the nodes' /etc/passwd does, such as whybot-fix"),
+		fileSetting("ssh.fix.identity_file", &fix.IdentityFile),
 
 		durationSetting("diagnose.static_budget", &c.Diagnose.StaticBudget, 100*time.Millisecond, time.Minute),
 		durationSetting("diagnose.capture", &c.Diagnose.Capture, time.Second, 20*time.Second),
@@ -70,6 +72,7 @@ var (
 	memberID    = regexp.MustCompile(`^[UW][A-Z0-9]{2,}$`)
 	userGroupID = regexp.MustCompile(`^S[A-Z0-9]{2,}$`)
 	channelID   = regexp.MustCompile(`^[CG][A-Z0-9]{2,}$`)
+	loginName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
 )
 
 func slackSettings(s *Slack, f *secretFiles) []setting {

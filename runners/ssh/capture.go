@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,6 +34,23 @@ func validate(c runners.CaptureSpec) error {
 		return fmt.Errorf("a capture of %d s: it must be between 1 and 3600", c.MaxSeconds)
 	}
 	return nil
+}
+
+// CaptureCommands are the commands that capture.sh runs as root where user logs
+// in: that of a tcpdump which knows --immediate-mode, and that of an older one.
+func CaptureCommands(user string, c runners.CaptureSpec) [][]string {
+	var all [][]string
+	for _, mode := range [][]string{{"--immediate-mode"}, nil} {
+		argv := slices.Concat([]string{"tcpdump", "-U", "-nn", "-s", "0", "-w", "-", "-i", c.Device}, mode, []string{"-Z", user})
+		if c.Filter != "" {
+			argv = append(argv, "--", c.Filter)
+		}
+		if c.Namespace != "" {
+			argv = append([]string{"ip", "netns", "exec", c.Namespace}, argv...)
+		}
+		all = append(all, argv)
+	}
+	return all
 }
 
 // captureCommand returns the exec string.

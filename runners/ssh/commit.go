@@ -37,45 +37,54 @@ func (p *Pool) Commit(ctx context.Context, node string, c runners.Commit) (runne
 	if err != nil {
 		return runners.CommitStatus{}, failure(runners.Invalid, node, "commit", err.Error(), err)
 	}
-	return p.helper(ctx, node, p.session, words)
+	var st runners.CommitStatus
+	err = p.changing(ctx, node, "commit", func(w way) (err error) {
+		st, err = p.helper(ctx, node, w, words)
+		return err
+	})
+	return st, err
 }
 
 // Confirm makes the change last. It comes over a connection of its own, which
 // proves that the node still lets whybot in.
 func (p *Pool) Confirm(ctx context.Context, node, id string, token uint64) (runners.CommitStatus, error) {
-	t, err := p.config.resolve(node)
-	if err != nil {
-		return runners.CommitStatus{}, err
-	}
-	c, err := p.dial(ctx, t)
-	if err != nil {
-		return runners.CommitStatus{}, err
-	}
-	gone := make(chan struct{})
-	end := func() { _ = c.client.Wait(); c.parentRelease(); close(gone) }
-	if !p.spawn(end) {
-		c.drop()
-		end()
-		return runners.CommitStatus{}, closedFailure(node, "confirm")
-	}
-	defer func() { c.drop(); <-gone }()
-	fresh := func(ctx context.Context, _ string) (*session, error) {
-		if !c.acquire() {
-			return nil, failure(lostKind, node, "confirm", "the connection was lost", errLost)
-		}
-		s, err := p.open(ctx, t, c)
-		if err != nil {
-			c.release()
-		}
-		return s, err
-	}
-	return p.helper(ctx, node, fresh, []string{"confirm", id, strconv.FormatUint(token, 10)})
+	var st runners.CommitStatus
+	err := p.apart(ctx, node, "confirm", func(w way) (err error) {
+		st, err = p.helper(ctx, node, w, confirmWords(id, token))
+		return err
+	})
+	return st, err
 }
 
 // CommitStatus asks node where a commit stands.
 func (p *Pool) CommitStatus(ctx context.Context, node, id string) (runners.CommitStatus, error) {
-	return p.helper(ctx, node, p.session, []string{"status", id})
+	var st runners.CommitStatus
+	err := p.changing(ctx, node, "status", func(w way) (err error) {
+		st, err = p.helper(ctx, node, w, statusWords(id))
+		return err
+	})
+	return st, err
 }
+
+// HelperCalls are the commands with which a commit is made, confirmed and asked
+// for through the installed helper.
+func HelperCalls(c runners.Commit) ([][]string, error) {
+	commit, err := commitWords(c)
+	if err != nil {
+		return nil, err
+	}
+	var all [][]string
+	for _, words := range [][]string{commit, confirmWords(c.ID, c.Token), statusWords(c.ID)} {
+		all = append(all, append([]string{HelperPath}, words...))
+	}
+	return all, nil
+}
+
+func confirmWords(id string, token uint64) []string {
+	return []string{"confirm", id, strconv.FormatUint(token, 10)}
+}
+
+func statusWords(id string) []string { return []string{"status", id} }
 
 // commitWords are the helper's words for c.
 func commitWords(c runners.Commit) ([]string, error) {
@@ -105,15 +114,15 @@ func commitWords(c runners.Commit) ([]string, error) {
 	return words, nil
 }
 
-// helper runs the node's helper over a session that open opens. Root gets the
-// constant text of it; everybody else may run the installed one.
-func (p *Pool) helper(ctx context.Context, node string, open opener, words []string) (runners.CommitStatus, error) {
+// helper runs the node's helper. Root gets the constant text of it; everybody
+// else may run the installed one.
+func (p *Pool) helper(ctx context.Context, node string, w way, words []string) (runners.CommitStatus, error) {
 	argv := []string{HelperPath}
-	if p.userOn(node) == "root" {
+	if w.user == "root" {
 		argv = []string{"sh", "-c", `whybot_text=$1; shift; eval "$whybot_text"`, "whybot-commit", helperScript}
 	}
 	probe := runners.Probe{Name: "whybot-commit " + words[0], Sudo: true, Argv: append(argv, words...), Timeout: helperTime}
-	results, err := p.change(ctx, node, open, []runners.Probe{probe})
+	results, err := p.change(ctx, node, w, []runners.Probe{probe})
 	if err != nil {
 		return runners.CommitStatus{}, err
 	}

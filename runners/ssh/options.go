@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -14,6 +15,10 @@ type Options struct {
 	// AgentSocket is the ssh-agent's socket, usually $SSH_AUTH_SOCK. Empty
 	// means no agent.
 	AgentSocket string
+
+	// Fix is the login that changes nodes. Without it the one that looks at
+	// them, which is the client config's, changes them too.
+	Fix *Login
 
 	// Home is the home directory that ~ and %d in the config stand for, usually
 	// $HOME. Empty means the one that the user database names.
@@ -65,6 +70,9 @@ func (o *Options) defaults() error {
 		if *d.value == 0 {
 			*d.value = d.def
 		}
+	}
+	if o.Fix != nil && (o.Fix.User == "" || o.Fix.IdentityFile == "") {
+		return errors.New("ssh: the login that changes nodes needs a user and a key")
 	}
 	if o.MaxOutput < 0 || o.MaxTotal < 0 {
 		return fmt.Errorf("ssh: MaxOutput and MaxTotal must not be negative")

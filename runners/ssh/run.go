@@ -17,6 +17,10 @@ import (
 // time runs out midway there is no error: the probes that finished have their
 // Output and the others an Err.
 func (p *Pool) Run(ctx context.Context, node string, probes []runners.Probe) ([]runners.Result, error) {
+	return p.look(ctx, node, p.looking(node), probes)
+}
+
+func (p *Pool) look(ctx context.Context, node string, w way, probes []runners.Probe) ([]runners.Result, error) {
 	if len(probes) == 0 {
 		return nil, nil
 	}
@@ -25,7 +29,7 @@ func (p *Pool) Run(ctx context.Context, node string, probes []runners.Probe) ([]
 	if err != nil {
 		return nil, failure(runners.Invalid, node, "compose", err.Error(), err)
 	}
-	t, _, err := p.exec(ctx, node, p.session, command, nonce, len(probes))
+	t, _, err := p.exec(ctx, node, w.open, command, nonce, len(probes))
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +38,7 @@ func (p *Pool) Run(ctx context.Context, node string, probes []runners.Probe) ([]
 	}
 	j := judge{node: node, t: t, opts: &p.opts, left: "not run"}
 	results := j.results(probes)
-	p.confirmSudo(ctx, node, results, j.doubts)
+	p.confirmSudo(ctx, node, w, results, j.doubts)
 	return results, nil
 }
 
@@ -45,20 +49,26 @@ func (p *Pool) Run(ctx context.Context, node string, probes []runners.Probe) ([]
 // Once sent, nothing is ever sent again. When the connection or the time ends
 // before the node has told how it went, the error's Kind is Unknown and its
 // hint says that the outcome is unknown; the results then hold what was heard.
+// With Options.Fix they run as that login, over a connection of their own.
 func (p *Pool) Change(ctx context.Context, node string, cmds []runners.Probe) ([]runners.Result, error) {
 	if len(cmds) == 0 {
 		return nil, nil
 	}
-	return p.change(ctx, node, p.session, cmds)
+	var results []runners.Result
+	err := p.changing(ctx, node, "change", func(w way) (err error) {
+		results, err = p.change(ctx, node, w, cmds)
+		return err
+	})
+	return results, err
 }
 
-func (p *Pool) change(ctx context.Context, node string, open opener, cmds []runners.Probe) ([]runners.Result, error) {
+func (p *Pool) change(ctx context.Context, node string, w way, cmds []runners.Probe) ([]runners.Result, error) {
 	nonce := newNonce()
 	command, err := compose(nonce, cmds, p.opts.Probe, true)
 	if err != nil {
 		return nil, failure(runners.Invalid, node, "compose", err.Error(), err)
 	}
-	t, sent, err := p.exec(ctx, node, open, command, nonce, len(cmds))
+	t, sent, err := p.exec(ctx, node, w.open, command, nonce, len(cmds))
 	switch {
 	case err != nil && sent && runners.KindOf(err) != runners.Authentication:
 		return nil, unknownOutcome(node, err)
@@ -70,7 +80,7 @@ func (p *Pool) change(ctx context.Context, node string, open opener, cmds []runn
 	}
 	j := judge{node: node, t: t, opts: &p.opts, change: true, left: "not run: a command before it did not succeed"}
 	results := j.results(cmds)
-	p.confirmSudo(ctx, node, results, j.doubts)
+	p.confirmSudo(ctx, node, w, results, j.doubts)
 	if t.failure != nil {
 		return results, unknownOutcome(node, t.failure)
 	}

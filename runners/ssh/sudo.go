@@ -34,7 +34,7 @@ func soundsLikeSudo(o runners.Output) bool {
 // sudo lists a command that it would run for a password only. So where the
 // words ask for one, `sudo -v`, which succeeds only if no rule of the user
 // needs one, decides. With rules of both sorts the words are believed.
-func (p *Pool) confirmSudo(ctx context.Context, node string, results []runners.Result, doubts []doubt) {
+func (p *Pool) confirmSudo(ctx context.Context, node string, w way, results []runners.Result, doubts []doubt) {
 	if len(doubts) == 0 {
 		return
 	}
@@ -49,7 +49,7 @@ func (p *Pool) confirmSudo(ctx context.Context, node string, results []runners.R
 	if password {
 		asks = append(asks, runners.Probe{Name: "sudo -v", Argv: []string{"sudo", "-n", "-v"}})
 	}
-	answers, err := p.Run(ctx, node, asks)
+	answers, err := p.look(ctx, node, w, asks)
 	for k, d := range doubts {
 		r := &results[d.index]
 		allowed := err == nil && succeeded(answers[k])
@@ -59,7 +59,7 @@ func (p *Pool) confirmSudo(ctx context.Context, node string, results []runners.R
 		if !d.found || noSuchProgram(r.Output, r.Probe) {
 			r.Err = missing(node, r.Probe)
 		} else {
-			r.Err = p.sudoRefused(node, r.Probe, d.path)
+			r.Err = sudoRefused(node, w.user, r.Probe, d.path)
 		}
 		r.Output = runners.Output{}
 	}
@@ -75,13 +75,13 @@ func noSuchProgram(o runners.Output, p runners.Probe) bool {
 	return strings.Contains(o.Stderr, "sudo: "+p.Argv[0]+": command not found")
 }
 
-func (p *Pool) sudoRefused(node string, probe runners.Probe, path string) *runners.Error {
+func sudoRefused(node, user string, probe runners.Probe, path string) *runners.Error {
 	words := []string{path}
 	for _, w := range probe.Argv[1:] {
 		words = append(words, runners.DisplayQuote(w))
 	}
 	return failure(runners.Sudo, node, op(probe), fmt.Sprintf(
-		"allow %s to run this as root without a password: %s", p.userOn(node), strings.Join(words, " ")), nil)
+		"allow %s to run this as root without a password: %s", user, strings.Join(words, " ")), nil)
 }
 
 // userOn is the login user on node.
