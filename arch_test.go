@@ -43,8 +43,10 @@ var arrows = map[string][]string{
 	"commands/ask":    {"commands"},
 	"commands/report": {"commands"},
 	"commands/policy": {"commands"},
+	// What sudo must allow, derived from what the others run.
+	"commands/sudoers": {"commands", "commands/node", "runners"},
 	// The harness that runs fixtures; never linked into whybot.
-	"commands/commandstest": append([]string{"commands", "commands/fix", "runners", "store"}, facts...),
+	"commands/commandstest": append([]string{"commands", "commands/fix", "commands/sudoers", "runners", "store"}, facts...),
 	"commands/netfilter":    {"runners"},
 	"commands/node":         {"runners"},
 	"commands/capture":      {"runners"},

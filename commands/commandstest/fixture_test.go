@@ -111,7 +111,7 @@ func TestFramesAreRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, _ := f.capture("compute01", "eth3")
-	records, err := newWorld(f).frames(s, envelope{vlan: 3092})
+	records, err := newWorld(f, nil).frames(s, envelope{vlan: 3092})
 	if err != nil {
 		t.Fatal(err)
 	}

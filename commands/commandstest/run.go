@@ -8,6 +8,7 @@ import (
 
 	"whybot/commands"
 	"whybot/commands/fix"
+	"whybot/commands/sudoers"
 	"whybot/store"
 )
 
@@ -47,7 +48,11 @@ func (f *Fixture) ask(t *testing.T, ds []*commands.Diagnosis, file string) comma
 // Call it in a synctest bubble: it takes as long as a real question. The
 // complaints say what the fixture failed to tell.
 func (f *Fixture) Ask(ctx context.Context, ds []*commands.Diagnosis, memory commands.Memory) (commands.Answer, []string, error) {
-	w := newWorld(f)
+	rules, err := sudoers.Source{Diagnoses: ds, Kinds: fix.Kinds()}.Looking()
+	if err != nil {
+		return commands.Answer{}, nil, err
+	}
+	w := newWorld(f, rules)
 	e, err := commands.New(commands.Options{
 		Diagnoses: ds, Fixes: fix.All(), StepKinds: fix.Kinds(),
 		Shell: w, Sniffer: w, Changer: w, Cloud: f.cloud, CloudChanger: w, Memory: memory,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"whybot/commands/capture"
+	"whybot/commands/sudoers"
 	"whybot/runners"
 )
 
@@ -20,6 +21,8 @@ import (
 // What the fixture should have said and does not is a complaint.
 type world struct {
 	f *Fixture
+	// rules are what sudo allows on the nodes.
+	rules sudoers.Rules
 
 	mu         sync.Mutex
 	counted    map[string]int // how often a node's counters were read
@@ -27,8 +30,8 @@ type world struct {
 	listening  chan struct{} // closed once every capture listens
 }
 
-func newWorld(f *Fixture) *world {
-	return &world{f: f, counted: map[string]int{}, listening: make(chan struct{})}
+func newWorld(f *Fixture, rules sudoers.Rules) *world {
+	return &world{f: f, rules: rules, counted: map[string]int{}, listening: make(chan struct{})}
 }
 
 // latency is how long a node takes to answer, a frame to be told of, and a
@@ -41,6 +44,7 @@ func (w *world) Run(ctx context.Context, nodeName string, probes []runners.Probe
 	if name, down := w.f.down[nodeName]; down {
 		return nil, w.unanswered(ctx, name, nodeName, "connect")
 	}
+	w.mayRun(probes)
 	after := w.count(nodeName, probes)
 	results := make([]runners.Result, 0, len(probes))
 	for _, p := range probes {
@@ -53,6 +57,16 @@ func (w *world) Run(ctx context.Context, nodeName string, probes []runners.Probe
 		}
 	}
 	return results, wait(ctx, latency)
+}
+
+// mayRun complains of what sudo would refuse on a node that has the printed
+// rules: commands/sudoers does not know of it then.
+func (w *world) mayRun(probes []runners.Probe) {
+	for _, p := range probes {
+		if p.Sudo && !w.rules.Allows(p.Argv) {
+			w.complain("no rule that whybot sudoers prints allows the probe %s: %s", p.Name, p.Command())
+		}
+	}
 }
 
 // giveUp is how long a runner tries a node that does not answer.
@@ -127,6 +141,9 @@ func (w *world) Capture(ctx context.Context, nodeName string, spec runners.Captu
 	op := "capture on " + spec.Device
 	if name, down := w.f.down[nodeName]; down {
 		return nil, w.unanswered(ctx, name, nodeName, op)
+	}
+	if spec.Namespace != "" {
+		w.complain("%s in namespace %s: no rule that whybot sudoers prints allows it", op, spec.Namespace)
 	}
 	s, ok := w.f.capture(nodeName, spec.Device)
 	if !ok {
