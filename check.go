@@ -22,6 +22,7 @@ type row struct {
 	ok     bool
 	detail string
 	cure   string
+	warn   bool // nothing is missing, and yet somebody should look
 }
 
 func (e environment) check(ctx context.Context) error {
@@ -43,14 +44,18 @@ func (e environment) check(ctx context.Context) error {
 		{what: "store", ok: true, detail: a.config.Store.Path},
 	}
 	for _, r := range a.cloud.Check(ctx) {
-		rows = append(rows, row{r.What, r.OK, r.Detail, r.Cure})
+		rows = append(rows, row{what: r.What, ok: r.OK, detail: r.Detail, cure: r.Cure})
 	}
 	nodes, err := a.cloud.Hosts(ctx)
 	if err != nil {
-		rows = append(rows, row{"nodes", false, err.Error(), "whybot cannot try ssh without knowing the nodes"})
+		rows = append(rows, row{what: "nodes", detail: err.Error(), cure: "whybot cannot try ssh without knowing the nodes"})
+	}
+	need, err := rightsOf(a.nodes)
+	if err != nil {
+		return err
 	}
 	perNode, _ := runners.Each(ctx, a.config.SSH.FanOut, nodes, func(ctx context.Context, n string) ([]row, error) {
-		return a.checkNode(ctx, n), nil
+		return a.checkNode(ctx, n, need), nil
 	})
 	rows = append(rows, slices.Concat(perNode...)...)
 	return e.table(rows)
@@ -61,8 +66,11 @@ func (e environment) table(rows []row) error {
 	bad := 0
 	for _, r := range rows {
 		mark := "ok"
-		if !r.ok {
+		switch {
+		case !r.ok:
 			mark, bad = "MISSING", bad+1
+		case r.warn:
+			mark = "WARNING"
 		}
 		line := r.detail
 		if r.cure != "" {
@@ -85,30 +93,29 @@ func nodeProbes() []runners.Probe {
 	probes := append([]runners.Probe{{Name: "clock", Argv: []string{"date", "+%s.%N"}}, node.LinksProbe()}, node.FirewallProbes()...)
 	return append(
 		probes,
-		runners.Probe{Name: "tcpdump", Sudo: true, Argv: []string{"tcpdump", "--version"}},
-		runners.Probe{Name: "netns", Sudo: true, Argv: []string{"ip", "netns", "list"}},
+		runners.Probe{Name: "tcpdump", Argv: []string{"tcpdump", "--version"}},
 		runners.Probe{Name: "timeout", Argv: []string{"timeout", "--version"}},
 	)
 }
 
 // checkNode tries everything whybot does on a node but change it.
-func (a *app) checkNode(ctx context.Context, n string) []row {
+func (a *app) checkNode(ctx context.Context, n string, need rights) []row {
 	start := time.Now()
 	results, err := a.nodes.Run(ctx, n, nodeProbes())
 	if err != nil {
-		return []row{{"ssh " + n, false, err.Error(), ""}}
+		return []row{{what: "ssh " + n, detail: err.Error()}}
 	}
 	rows := []row{{what: "ssh " + n, ok: true, detail: fmt.Sprintf("%d commands in %d ms", len(results), time.Since(start).Milliseconds())}}
 	for _, r := range results {
 		switch {
 		case r.Err != nil && optional(r):
 		case r.Err != nil:
-			rows = append(rows, row{n + ": " + r.Probe.Name, false, r.Err.Error(), cureOf(r)})
+			rows = append(rows, row{what: n + ": " + r.Probe.Name, detail: r.Err.Error(), cure: cureOf(r)})
 		case r.Probe.Name == "clock":
 			rows = append(rows, skew(n, r.Output, start, time.Now()))
 		}
 	}
-	return rows
+	return append(rows, a.checkRights(ctx, n, need)...)
 }
 
 // optional reports whether a node may well be without the program: the other
@@ -127,7 +134,7 @@ func cureOf(r runners.Result) string {
 	case runners.MissingProgram:
 		return "install " + r.Probe.Argv[0]
 	case runners.Sudo:
-		return "allow it in sudoers, or log in as root"
+		return "whybot sudoers prints what to allow"
 	default:
 		return ""
 	}
@@ -141,11 +148,11 @@ func skew(n string, out runners.Output, start, end time.Time) row {
 	sec, _, _ := strings.Cut(strings.TrimSpace(out.Stdout), ".")
 	s, err := strconv.ParseInt(sec, 10, 64)
 	if err != nil {
-		return row{n + ": clock", false, "date said " + commands.Clean(out.Stdout, 40), "look at the node"}
+		return row{what: n + ": clock", detail: "date said " + commands.Clean(out.Stdout, 40), cure: "look at the node"}
 	}
 	there := time.Unix(s, 0)
 	if there.Before(start.Add(-maxSkew)) || there.After(end.Add(maxSkew)) {
-		return row{n + ": clock", false, "it is " + there.UTC().Format(time.DateTime) + " there", "look at chrony or ntp on " + n}
+		return row{what: n + ": clock", detail: "it is " + there.UTC().Format(time.DateTime) + " there", cure: "look at chrony or ntp on " + n}
 	}
 	return row{what: n + ": clock", ok: true, detail: "within " + maxSkew.String()}
 }

@@ -54,6 +54,7 @@ func subcommands() []subcommand {
 		{"policy", "test --user U [--fix F] [--class F1] [--channel C] [--asker U2] [--groups S1,S2] [--break-glass] [--config F]   may they approve it?", environment.policy},
 		{"timeline", "[--config F] [--json|--csv|--markdown] [WORDS...|verify]   incidents, or what happened", environment.timeline},
 		{"check", "[--config F]   reach everything and say what is missing", environment.check},
+		{"sudoers", "[--probe|--fix|--helper] [--config F]   what a node's sudo must allow, for who looks and who changes", environment.sudoers},
 		{"demo", "[--script]   everything in one process, no accounts", environment.demo},
 		{"version", "", environment.version},
 	}

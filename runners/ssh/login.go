@@ -96,9 +96,21 @@ func (p *Pool) LookAsChanger(ctx context.Context, node string, probes []runners.
 	return results, err
 }
 
+// UsersOn are the users that look at node and change it.
+func (p *Pool) UsersOn(node string) (look, change string, err error) {
+	t, err := p.config.resolve(node)
+	if err != nil {
+		return "", "", err
+	}
+	if p.opts.Fix != nil {
+		return t.user, p.opts.Fix.User, nil
+	}
+	return t.user, t.user, nil
+}
+
 // Users are the users that look at the nodes and change them, each once, by the
-// hosts that the client config names. Without any named host it is the user of
-// a host of any name.
+// hosts and patterns of hosts that the client config names. Where it names none
+// it is the user of a host of any name.
 func (p *Pool) Users() (look, change []string) {
 	for _, name := range p.config.names() {
 		if t, err := p.config.resolve(name); err == nil && !slices.Contains(look, t.user) {
@@ -112,15 +124,19 @@ func (p *Pool) Users() (look, change []string) {
 	return look, look
 }
 
-// names are the hosts that the config names, but for those that others jump
-// from.
+// names are the hosts that the config names, one for each pattern of names, but
+// for those that others jump from.
 func (c *clientConfig) names() []string {
 	var all []string
 	jumps := map[string]bool{}
 	for _, h := range c.parsed.Hosts {
 		for _, pattern := range h.Patterns {
 			name := pattern.String()
-			if validName(name) != nil || strings.ContainsAny(name, "*?!") {
+			if name == "*" || strings.HasPrefix(name, "!") { // defaults for others, and exceptions
+				continue
+			}
+			name = strings.NewReplacer("*", "node", "?", "1").Replace(name)
+			if validName(name) != nil {
 				continue
 			}
 			all = append(all, name)

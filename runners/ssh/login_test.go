@@ -135,14 +135,15 @@ func TestUsersOfTheClientConfig(t *testing.T) {
 	s.node("a", "127.0.0.1:1", nil, "User one")
 	s.node("b", "127.0.0.1:2", nil, "User two", "ProxyJump gate")
 	s.node("c", "127.0.0.1:3", nil, "User one")
+	s.node("compute?? *.cells !gate", "127.0.0.1:5", nil, "User four", "ProxyJump gate")
 	s.node("gate", "127.0.0.1:4", nil, "User porter")
 	p := s.pool()
 	look, change := p.Users()
-	if want := []string{"one", "two"}; !slices.Equal(look, want) || !slices.Equal(change, want) {
+	if want := []string{"four", "one", "two"}; !slices.Equal(look, want) || !slices.Equal(change, want) {
 		t.Errorf("%q look and %q change, want %q", look, change, want)
 	}
 	p = s.pool(func(o *Options) { o.Fix = &Login{User: "three", IdentityFile: "key"} })
-	if look, change = p.Users(); len(look) != 2 || !slices.Equal(change, []string{"three"}) {
+	if look, change = p.Users(); len(look) != 3 || !slices.Equal(change, []string{"three"}) {
 		t.Errorf("%q look and %q change", look, change)
 	}
 	if look, _ = newSite(t).pool().Users(); !slices.Equal(look, []string{"root"}) { // of Host *
