@@ -112,8 +112,12 @@ func (l *Lab) serveCloud() error {
 	if err != nil {
 		return err
 	}
-	config := fmt.Sprintf("openstack:\n  cloud: %s\n  clouds_file: %s\nssh:\n  config_file: %s\nstore:\n  path: %s\n",
-		CloudName, clouds, filepath.Join(l.Dir, "ssh_config"), filepath.Join(l.Dir, "whybot.db"))
+	fix := ""
+	if l.options.User == probeUser {
+		fix = fmt.Sprintf("  fix: {user: %s, identity_file: %s}\n", FixUser, l.FixKey())
+	}
+	config := fmt.Sprintf("openstack:\n  cloud: %s\n  clouds_file: %s\nssh:\n  config_file: %s\n%sstore:\n  path: %s\n",
+		CloudName, clouds, filepath.Join(l.Dir, "ssh_config"), fix, filepath.Join(l.Dir, "whybot.db"))
 	return os.WriteFile(l.Config(), []byte(config), 0o600)
 }
 

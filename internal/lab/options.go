@@ -60,7 +60,8 @@ type Options struct {
 	// IPv6 gives payments-net an IPv6 subnet and a router on controller01.
 	IPv6 IPv6Mode
 	// User is the login in the written ssh_config: root when empty, or
-	// whyprobe (sudo for what whybot needs), or nosudo.
+	// whyprobe, with sudo for what whybot looks at (FixUser then changes the
+	// nodes), or nosudo.
 	User string
 	// Parent is the directory that holds the labs' directories; /run/whylab
 	// when empty. Sweep must be given the same one.
@@ -72,8 +73,15 @@ type Options struct {
 // DefaultParent is where labs live when Options.Parent is empty.
 const DefaultParent = "/run/whylab"
 
-// users are the logins of every machine.
-var users = []string{"root", "whyprobe", "nosudo"}
+// Logins of every machine. FixUser has a key of its own, and no ssh_config.
+const (
+	probeUser  = "whyprobe"
+	nobodyUser = "nosudo"
+	FixUser    = "whyfix"
+)
+
+// users are the logins with an ssh_config.
+var users = []string{"root", probeUser, nobodyUser}
 
 func (o Options) withDefaults() (Options, error) {
 	if o.Distro == "" {

@@ -152,7 +152,7 @@ func (t *tree) programs(backend Backend) error {
 	return nil
 }
 
-// accounts makes root, whyprobe and nosudo reachable by key and nobody by
+// accounts makes root, whyprobe, nosudo and whyfix reachable by key and nobody by
 // password.
 func (t *tree) accounts(k *keys) {
 	passwd, group, shadow := "", "", ""
@@ -163,19 +163,20 @@ func (t *tree) accounts(k *keys) {
 		b, err := os.ReadFile(f.path)
 		t.do(err)
 		for line := range strings.Lines(string(b)) {
-			if n, _, _ := strings.Cut(line, ":"); n == "whyprobe" || n == "nosudo" {
+			if n, _, _ := strings.Cut(line, ":"); n == probeUser || n == nobodyUser || n == FixUser {
 				continue
 			}
 			*f.out += line
 		}
 	}
-	for i, u := range users[1:] {
-		passwd += fmt.Sprintf("%s:x:%d:%d::/home/%s:/bin/sh\n", u, 61500+i, 61500+i, u)
-		group += fmt.Sprintf("%s:x:%d:\n", u, 61500+i)
-		t.dir("home/"+u, 0o755)
-		t.file("home/"+u+"/.ssh/authorized_keys", k.user.public, 0o600)
+	logins := []struct{ name, key string }{{probeUser, k.user.public}, {nobodyUser, k.user.public}, {FixUser, k.fix.public}}
+	for i, u := range logins {
+		passwd += fmt.Sprintf("%s:x:%d:%d::/home/%s:/bin/sh\n", u.name, 61500+i, 61500+i, u.name)
+		group += fmt.Sprintf("%s:x:%d:\n", u.name, 61500+i)
+		t.dir("home/"+u.name, 0o755)
+		t.file("home/"+u.name+"/.ssh/authorized_keys", u.key, 0o600)
 		for _, p := range []string{"", "/.ssh", "/.ssh/authorized_keys"} {
-			t.do(os.Chown(filepath.Join(t.upper, "home", u+p), 61500+i, 61500+i))
+			t.do(os.Chown(filepath.Join(t.upper, "home", u.name+p), 61500+i, 61500+i))
 		}
 	}
 	for line := range strings.Lines(passwd) {
@@ -188,25 +189,11 @@ func (t *tree) accounts(k *keys) {
 	t.file("root/.ssh/authorized_keys", k.user.public, 0o600)
 	t.file("etc/sudoers", "Defaults env_reset\nDefaults secure_path=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"\n"+
 		"root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n", 0o440)
-	t.file("etc/sudoers.d/whyprobe", "whyprobe ALL=(root) NOPASSWD: "+strings.Join(sudoPrograms(), ", ")+"\n", 0o440)
-}
-
-// sudoPrograms are what whybot may run as root on a node, wherever the
-// distribution keeps them. The list makes sudo refuse what is not on it; it is
-// not a boundary: ip, timeout and tee alone are enough to become root.
-func sudoPrograms() []string {
-	var paths []string
-	for _, p := range []string{
-		"ip", "bridge", "brctl", "tc", "ss", "ethtool", "tcpdump", "sysctl", "dmesg", "conntrack", "arping",
-		"iptables", "iptables-save", "iptables-nft", "iptables-nft-save", "iptables-legacy", "iptables-legacy-save",
-		"nft", "ebtables", "ebtables-save", "ebtables-legacy-save", "ebtables-nft-save", "ipset", "systemctl", "kill", "pgrep", "ps", "timeout",
-		"cat", "ls", "stat", "readlink", "head", "tail", "grep", "sha256sum", "test", "cp", "mv", "tee", "install", "sed", "true",
-	} {
-		for _, dir := range []string{"/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"} {
-			paths = append(paths, dir+p)
-		}
+	files, err := sudoersFiles()
+	t.do(err)
+	for name, text := range files {
+		t.file("etc/sudoers.d/"+name, text, 0o440)
 	}
-	return append(paths, ssh.HelperPath)
 }
 
 func (t *tree) sshd(hostKey string) {

@@ -13,15 +13,17 @@ import (
 // A keyPair is an ed25519 key as OpenSSH writes it.
 type keyPair struct{ private, public string }
 
-// keys are the one user key of a lab and each machine's host key.
+// keys are the key of those who look at a lab, that of who changes it, and each
+// machine's host key.
 type keys struct {
 	user keyPair
+	fix  keyPair
 	host map[string]keyPair
 }
 
 func newKeys(ctx context.Context, dir string, machines []string) (*keys, error) {
 	k := &keys{host: map[string]keyPair{}}
-	pairs := make([]keyPair, len(machines)+1)
+	pairs := make([]keyPair, len(machines)+2)
 	errs := make([]error, len(pairs))
 	var wg sync.WaitGroup
 	for i := range pairs {
@@ -36,7 +38,7 @@ func newKeys(ctx context.Context, dir string, machines []string) (*keys, error) 
 	for i, m := range machines {
 		k.host[m] = pairs[i]
 	}
-	k.user = pairs[len(machines)]
+	k.user, k.fix = pairs[len(machines)], pairs[len(machines)+1]
 	return k, nil
 }
 
@@ -59,11 +61,17 @@ func newKey(ctx context.Context, file string) (keyPair, error) {
 // as the user: root, whyprobe or nosudo.
 func (l *Lab) SSHConfig(user string) string { return filepath.Join(l.Dir, "ssh_config."+user) }
 
+// FixKey returns the path of FixUser's private key.
+func (l *Lab) FixKey() string { return filepath.Join(l.Dir, "id_fix") }
+
 // writeSSH writes the client's side: key, known_hosts, and one configuration
 // per user; ssh_config is the one of Options.User.
 func (l *Lab) writeSSH() error {
 	key, known := filepath.Join(l.Dir, "id_ed25519"), filepath.Join(l.Dir, "known_hosts")
 	if err := os.WriteFile(key, []byte(l.keys.user.private), 0o600); err != nil {
+		return err
+	}
+	if err := os.WriteFile(l.FixKey(), []byte(l.keys.fix.private), 0o600); err != nil {
 		return err
 	}
 	var hosts strings.Builder

@@ -91,9 +91,11 @@ func inLabs(ctx context.Context, n, labs int, progress io.Writer, do func(i int)
 }
 
 // inLab makes a lab for one case and returns what went wrong, if anything did.
+// Whybot has no more rights in it than what it prints for sudo.
 func inLab(ctx context.Context, o lab.Options, do func(context.Context, *lab.Lab) error) (problem string) {
 	ctx, cancel := context.WithTimeoutCause(ctx, caseTimeout, errors.New("the case took too long"))
 	defer cancel()
+	o.User = "whyprobe"
 	l, err := lab.Up(ctx, o)
 	if err != nil {
 		return err.Error()

@@ -12,9 +12,9 @@ note() { # UNIT TEXT: a line in the agent's own log
 	esac
 }
 pid_of() { cat "$run/$1.pid" 2>/dev/null || echo 0; }
-active() { # UNIT
+active() { # UNIT, for whoever asks: only its owner may send a process even signal 0
 	if [ -n "$command" ]; then
-		[ -s "$run/$1.pid" ] && kill -0 "$(pid_of "$1")" 2>/dev/null
+		[ -d "/proc/$(pid_of "$1")" ]
 	else
 		[ -e "$run/$1.active" ]
 	fi

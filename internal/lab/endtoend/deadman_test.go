@@ -46,7 +46,11 @@ func TestKernelDeadManSwitch(t *testing.T) { //nolint:tparallel // its scenes fo
 // pool is a pool of a user whose dials are given up soon.
 func (s stage) pool(t *testing.T, user string) *ssh.Pool {
 	t.Helper()
-	p, err := ssh.New(ssh.Options{ConfigFile: s.SSHConfig(user), Dial: 500 * time.Millisecond})
+	o := ssh.Options{ConfigFile: s.SSHConfig(user), Dial: 500 * time.Millisecond}
+	if user == "whyprobe" {
+		o.Fix = &ssh.Login{User: lab.FixUser, IdentityFile: s.FixKey()}
+	}
+	p, err := ssh.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -278,7 +278,7 @@ const acceptReply = "FORWARD -m physdev --physdev-in tap004b787f-9b --physdev-is
 // it: what whybot says then must not be contradicted by that.
 func killedBeforeChange(s stage) {
 	t := s.t
-	w := newWhybot(t, s.Lab)
+	w := newWhybot(t, s.Lab, asUser(s.Lab, "root")) // a stand-in that runs others: sudo would not let it
 	a := w.ask(t, lab.Web1)
 	id := a.fixNamed(t, "physdev-accept").ID
 	slowly(t, s, "2", "0")
@@ -311,7 +311,7 @@ func killedBeforeChange(s stage) {
 // not come back: it is in place, can be seen to be, and can be taken back.
 func killedAfterChange(s stage) {
 	t := s.t
-	w := newWhybot(t, s.Lab)
+	w := newWhybot(t, s.Lab, asUser(s.Lab, "root")) // a stand-in that runs others: sudo would not let it
 	a := w.ask(t, lab.Web1)
 	id := a.fixNamed(t, "physdev-accept").ID
 	slowly(t, s, "0", "2")

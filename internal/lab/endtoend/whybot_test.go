@@ -31,11 +31,19 @@ type setting func(*settings)
 
 type settings struct {
 	clouds, ssh, store string
+	fix                string // the login that changes nodes
 	rest               string
 }
 
+// asUser logs in to the nodes as root, nosudo, or as whyprobe, for whom whyfix
+// makes the changes.
 func asUser(l *lab.Lab, user string) setting {
-	return func(s *settings) { s.ssh = l.SSHConfig(user) }
+	return func(s *settings) {
+		s.ssh, s.fix = l.SSHConfig(user), ""
+		if user == "whyprobe" {
+			s.fix = fmt.Sprintf("  fix: {user: %s, identity_file: %s}\n", lab.FixUser, l.FixKey())
+		}
+	}
 }
 
 func withClouds(file string) setting { return func(s *settings) { s.clouds = file } }
@@ -52,16 +60,17 @@ func listening(d time.Duration) setting {
 // guest's own packets can show that it is served.
 func withoutARP(s *settings) { s.rest += "diagnose:\n  arp_check: false\n" }
 
-// newWhybot writes a configuration for the lab.
+// newWhybot writes a configuration for the lab. Unless it is told otherwise it
+// has on the nodes the rights that `whybot sudoers` prints, and no more.
 func newWhybot(tb testing.TB, l *lab.Lab, changes ...setting) whybot {
 	tb.Helper()
 	dir := tb.TempDir()
-	s := settings{clouds: filepath.Join(l.Dir, "clouds.yaml"), ssh: l.SSHConfig("root"), store: filepath.Join(dir, "whybot.db")}
-	for _, change := range changes {
+	s := settings{clouds: filepath.Join(l.Dir, "clouds.yaml"), store: filepath.Join(dir, "whybot.db")}
+	for _, change := range append([]setting{asUser(l, "whyprobe")}, changes...) {
 		change(&s)
 	}
-	text := fmt.Sprintf("openstack:\n  cloud: %s\n  clouds_file: %s\nssh:\n  config_file: %s\nstore:\n  path: %s\n%s",
-		lab.CloudName, s.clouds, s.ssh, s.store, s.rest)
+	text := fmt.Sprintf("openstack:\n  cloud: %s\n  clouds_file: %s\nssh:\n  config_file: %s\n%sstore:\n  path: %s\n%s",
+		lab.CloudName, s.clouds, s.ssh, s.fix, s.store, s.rest)
 	w := whybot{config: filepath.Join(dir, "whybot.yaml"), dir: dir, store: s.store}
 	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
