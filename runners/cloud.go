@@ -142,7 +142,7 @@ func (a Attachment) OwnSubnets() []Subnet {
 
 // A CloudRef names something that an OpenStack API keeps.
 type CloudRef struct {
-	// Kind is "network", "subnet" or "port", or HostingAgents.
+	// Kind is "network", "subnet" or "port", or one of those below.
 	Kind string
 	ID   string
 }
@@ -150,6 +150,14 @@ type CloudRef struct {
 // HostingAgents is the kind of the set of DHCP agents that host a network; its
 // id is the network's.
 const HostingAgents = "dhcp-agents"
+
+// ServerVolume is the kind of a volume that Nova holds for a server; its id is
+// the server's, a slash and the volume's. VolumeBackend is that of a back end of
+// Cinder, by its service's host@backend.
+const (
+	ServerVolume  = "server-volume"
+	VolumeBackend = "volume-backend"
+)
 
 // A CloudObject is what an API says of it now: the attributes that may be
 // changed, each as JSON. Of HostingAgents it is the agents' ids.

@@ -1,5 +1,5 @@
 // Package cloudfake answers as a small OpenStack does: Keystone, Nova, Neutron
-// and the entrance of Cinder over HTTP on loopback, from a model that can be
+// and Cinder over HTTP on loopback, from a model that can be
 // changed while it runs. The JSON it sends has the keys that a real cloud of
 // release Zed sends to the same role at the same microversion; a test holds it
 // to recorded answers.

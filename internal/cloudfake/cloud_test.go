@@ -37,6 +37,7 @@ func paymentsModel() Model {
 				ID: web1, Name: "web-1", ProjectID: payments, UserID: "u", Host: "compute01", Created: made, Updated: made,
 				Metadata: map[string]string{"team": "payments"}, VolumeIDs: []string{"ba5a1325-dd2e-47e4-9e25-176625f6b2bd"},
 				ConsoleLog: "FAKE CONSOLE OUTPUT\nANOTHER\nLAST LINE",
+				Actions:    []ServerAction{{Action: "create", Started: made}, {Action: "delete", Started: made.Add(time.Hour), Failed: true}},
 			},
 			{ID: "s2", Name: "web-10", ProjectID: payments, Host: "compute01", Created: made.Add(time.Minute)},
 			{ID: "s3", Name: "theirs", ProjectID: "00000000000000000000000000000b0b", Host: "compute01", Created: made.Add(time.Hour)},
@@ -66,6 +67,15 @@ func paymentsModel() Model {
 			{ID: "lb", Type: "Linux bridge agent", Host: "compute01", Binary: "neutron-linuxbridge-agent", InterfaceMappings: mapping},
 		},
 		DHCPBindings: []DHCPBinding{{dhcp1, net}, {dhcp2, net}},
+		Volumes: []Volume{
+			{ID: "ba5a1325-dd2e-47e4-9e25-176625f6b2bd", Name: "web-1-root", ProjectID: payments, UserID: "u", Created: made, Host: "controller01@lvm#lvm01", Attachments: []VolumeAttachment{
+				{ID: "a1", ServerID: web1, Host: "compute01", Device: "/dev/sda", Attached: made},
+			}},
+			{ID: "v2", Name: "theirs", ProjectID: "00000000000000000000000000000b0b", Created: made},
+		},
+		VolumeServices: []VolumeService{
+			{Host: "controller02@lvm", Silent: time.Hour}, {Binary: "cinder-scheduler", Host: "controller01"}, {Host: "controller01@lvm"},
+		},
 	}
 }
 

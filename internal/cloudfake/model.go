@@ -18,6 +18,13 @@ type Model struct {
 	Agents       []Agent
 	DHCPBindings []DHCPBinding
 	FloatingIPs  []FloatingIP
+
+	Volumes        []Volume
+	Snapshots      []Snapshot
+	VolumeServices []VolumeService
+	Transfers      []Transfer
+	VolumeGroups   []VolumeGroup
+	VolumeMessages []VolumeMessage
 }
 
 // A Project is a Keystone project.
@@ -44,8 +51,22 @@ type Server struct {
 	Created, Updated  time.Time
 	Metadata          map[string]string
 	VolumeIDs         []string
+	// DyingVolumes are those of VolumeIDs that Nova deletes with the server.
+	DyingVolumes []string
+	// Actions are what was asked of it, in any order.
+	Actions []ServerAction
+	// Deleted is when it was deleted: then its Status is DELETED, and only
+	// administrators who ask for deleted servers are shown it.
+	Deleted time.Time
 	// ConsoleLog is the whole text of the serial console.
 	ConsoleLog string
+}
+
+// A ServerAction is a line of a server's history.
+type ServerAction struct {
+	Action  string
+	Started time.Time
+	Failed  bool
 }
 
 // A ServerFault is why Nova put a server into ERROR.

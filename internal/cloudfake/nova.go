@@ -51,6 +51,10 @@ func (q *call) novaResource(parts []string) answer {
 		return q.withServer(parts[1], func(s *Server) answer { return ok(object{"server": q.renderServer(s, true)}) })
 	case q.Method == http.MethodPost && len(parts) == 3 && parts[2] == "action":
 		return q.withServer(parts[1], q.serverAction)
+	case len(parts) > 2 && parts[2] == "os-volume_attachments":
+		return q.withServer(parts[1], func(s *Server) answer { return q.serverVolumes(s, parts[3:]) })
+	case get && len(parts) == 3 && parts[2] == "os-instance-actions":
+		return q.listActions(parts[1])
 	}
 	return htmlNotFound()
 }
@@ -107,7 +111,7 @@ func noInstance(id string) answer {
 // withServer answers 404 for another project's server just as for none.
 func (q *call) withServer(id string, then func(*Server) answer) answer {
 	m := q.model()
-	i := slices.IndexFunc(m.Servers, func(s Server) bool { return s.ID == id })
+	i := slices.IndexFunc(m.Servers, func(s Server) bool { return s.ID == id && s.Deleted.IsZero() })
 	if i < 0 || !q.mayRead(m.Servers[i].ProjectID) {
 		return noInstance(id)
 	}
@@ -161,10 +165,14 @@ func (q *call) serverFilter(query url.Values) (func(*Server) bool, *answer) {
 		return nil, bad
 	}
 	everywhere, host := truthy(query.Get("all_tenants")), query.Get("host")
+	gone, id := truthy(query.Get("deleted")), query.Get("uuid")
 	if !q.admin() {
-		host = ""
+		host, gone, id = "", false, ""
 	}
 	return func(s *Server) bool {
+		if s.Deleted.IsZero() == gone || id != "" && id != s.ID {
+			return false
+		}
 		here := everywhere || s.ProjectID == q.who.user.ProjectID
 		onHost := host == "" || host == s.Host
 		// A server without addresses matches what the empty address matches.

@@ -23,6 +23,10 @@ func (q *call) renderServerName(s *Server) object {
 // are shown. One server by id has a key that the list does not.
 func (q *call) renderServer(s *Server, single bool) object {
 	status := or(s.Status, "ACTIVE")
+	var terminated any
+	if !s.Deleted.IsZero() {
+		status, terminated = "DELETED", cinderTime(s.Deleted)
+	}
 	o := object{
 		"id": s.ID, "name": s.Name, "status": status,
 		"tenant_id": s.ProjectID, "user_id": s.UserID, "metadata": emptyMap(s.Metadata),
@@ -31,7 +35,7 @@ func (q *call) renderServer(s *Server, single bool) object {
 		"addresses": q.renderAddresses(s.ID), "accessIPv4": "", "accessIPv6": "",
 		"links": q.serverLinks(s.ID), "OS-DCF:diskConfig": "MANUAL",
 		"OS-EXT-AZ:availability_zone": "nova", "config_drive": "", "key_name": nil,
-		"OS-SRV-USG:launched_at": s.Updated.UTC().Format("2006-01-02T15:04:05.000000"), "OS-SRV-USG:terminated_at": nil,
+		"OS-SRV-USG:launched_at": s.Updated.UTC().Format("2006-01-02T15:04:05.000000"), "OS-SRV-USG:terminated_at": terminated,
 		"security_groups":                      []any{object{"name": "default"}},
 		"OS-EXT-STS:task_state":                null(s.TaskState),
 		"OS-EXT-STS:vm_state":                  vmState(status),
@@ -106,10 +110,13 @@ func (q *call) renderFlavor() object {
 
 func (q *call) renderVolumes(s *Server) []any {
 	volumes := []any{}
+	if !s.Deleted.IsZero() {
+		return volumes // Nova keeps no mappings of a deleted server
+	}
 	for _, id := range s.VolumeIDs {
 		v := object{"id": id}
 		if q.microversion >= 3 {
-			v["delete_on_termination"] = false
+			v["delete_on_termination"] = slices.Contains(s.DyingVolumes, id)
 		}
 		volumes = append(volumes, v)
 	}

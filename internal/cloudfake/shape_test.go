@@ -22,6 +22,8 @@ func TestShapes(t *testing.T) {
 		absent = "00000000-0000-4000-8000-000000000000"
 		net    = "839e2c83-170f-4b67-8d7a-3251a97bea5f"
 		v2     = "/networking/v2.0"
+		// The project's id may stand behind the version or not.
+		volumes = "/volume/v3/d8bee0a7879c4c80839a5136e5a1be48/volumes"
 	)
 	for _, tt := range []struct {
 		sample, role, version string
@@ -70,6 +72,18 @@ func TestShapes(t *testing.T) {
 		{"nova-version", "", "", "GET", "/compute/v2.1/", "", 200, false},
 		{"neutron-version", "", "", "GET", "/networking/", "", 200, false},
 		{"cinder-version", "", "", "GET", "/volume/", "", 300, false},
+		{"admin-volumes-3.70", "admin", "3.70", "GET", volumes + "/detail", "", 200, false},
+		{"admin-volumes", "admin", "", "GET", volumes + "/detail", "", 200, false},
+		{"member-volumes-3.70", "member", "3.70", "GET", volumes + "/detail?all_tenants=1", "", 200, false},
+		{"member-volumes", "reader", "", "GET", volumes + "/detail", "", 200, false},
+		{"admin-cinder-services-3.70", "admin", "3.70", "GET", "/volume/v3/os-services", "", 200, false},
+		{"admin-cinder-services", "admin", "", "GET", "/volume/v3/os-services", "", 200, false},
+		{"member-cinder-services", "member", "3.70", "GET", "/volume/v3/os-services", "", 403, true},
+		{"admin-srv-vol-2.1", "admin", "2.1", "GET", server + "/os-volume_attachments", "", 200, false},
+		{"admin-srv-vol-2.79", "admin", "2.79", "GET", server + "/os-volume_attachments", "", 200, false},
+		{"admin-srv-vol-2.89", "admin", "2.89", "GET", server + "/os-volume_attachments", "", 200, false},
+		{"member-srv-vol-2.79", "reader", "2.79", "GET", server + "/os-volume_attachments", "", 200, false},
+		{"admin-instance-actions", "member", "2.79", "GET", server + "/os-instance-actions", "", 200, false},
 		{"token", "", "", "POST", "/identity/v3/auth/tokens", loginBody("admin", "fake-password-of-admin"), 201, false},
 		{"token-refused", "", "", "POST", "/identity/v3/auth/tokens", loginBody("admin", "guess"), 401, true},
 	} {
@@ -197,7 +211,11 @@ func askWith(t *testing.T, c *Cloud, token, version, method, path, body string) 
 	}
 	req.Header.Set("X-Auth-Token", token)
 	if version != "" {
-		req.Header.Set("OpenStack-API-Version", "compute "+version)
+		service := "compute "
+		if strings.HasPrefix(path, "/volume") {
+			service = "volume "
+		}
+		req.Header.Set("OpenStack-API-Version", service+version)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

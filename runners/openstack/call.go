@@ -25,6 +25,8 @@ type request struct {
 	body    any    // marshalled as JSON when not nil
 	url     string // instead of path: an address of its own
 	header  map[string]string
+	// microversion replaces the service's usual one when it is set.
+	microversion string
 	// rpc marks a call that Nova passes on to the compute node.
 	rpc bool
 }
@@ -83,6 +85,11 @@ func (c *Client) exchange(ctx context.Context, s *session, r request, v any) (ht
 	if sc == nil {
 		return nil, fail(runners.NotFound, r.service, r.op(),
 			"the service catalogue has no such service in this region and on this interface", nil)
+	}
+	if r.microversion != "" {
+		newer := *sc
+		newer.Microversion = r.microversion
+		sc = &newer
 	}
 	address := r.url
 	if address == "" {

@@ -35,8 +35,13 @@ var changeable = map[string][]string{
 
 // Object returns what the API says now of what a change is made to.
 func (c *Client) Object(ctx context.Context, ref runners.CloudRef) (runners.CloudObject, error) {
-	if ref.Kind == runners.HostingAgents {
+	switch ref.Kind {
+	case runners.HostingAgents:
 		return c.hosting(ctx, ref.ID)
+	case runners.ServerVolume:
+		return c.heldVolume(ctx, ref.ID)
+	case runners.VolumeBackend:
+		return c.backend(ctx, ref.ID)
 	}
 	_, o, err := c.read(ctx, ref)
 	return o, err
@@ -94,6 +99,10 @@ func canonical(raw json.RawMessage) (string, error) {
 // set changes one attribute from one value to another, and nothing if it has a
 // third, or if anything about the object changes between the look and the change.
 func set(ctx context.Context, c *Client, args map[string]string) error {
+	switch args["kind"] {
+	case runners.ServerVolume, runners.VolumeBackend:
+		return setVolume(ctx, c, args)
+	}
 	ref, attribute := runners.CloudRef{Kind: args["kind"], ID: args["id"]}, args["attribute"]
 	r := request{service: neutron, method: http.MethodPut, path: []string{ref.Kind + "s", ref.ID}}
 	revision, o, err := c.read(ctx, ref)

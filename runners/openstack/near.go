@@ -11,7 +11,7 @@ const maxNear = 5
 
 // nearest returns the names that look most like ref: few letters apart, or one
 // within the other.
-func nearest(ref string, servers []server) []string {
+func nearest(ref string, names []string) []string {
 	type candidate struct {
 		name  string
 		apart int
@@ -19,25 +19,25 @@ func nearest(ref string, servers []server) []string {
 	wanted := strings.ToLower(ref)
 	limit := max(2, len([]rune(ref))/3)
 	var near []candidate
-	for _, s := range servers {
-		name := strings.ToLower(s.Name)
+	for _, spelt := range names {
+		name := strings.ToLower(spelt)
 		if name == "" {
-			continue // in a cell that is down: Nova knows the id only
+			continue // a volume without a name, or a server in a cell that is down
 		}
 		apart := distance(wanted, name)
 		if apart <= limit || strings.Contains(name, wanted) || strings.Contains(wanted, name) {
-			near = append(near, candidate{s.Name, apart})
+			near = append(near, candidate{spelt, apart})
 		}
 	}
 	slices.SortFunc(near, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.apart, b.apart), cmp.Compare(a.name, b.name))
 	})
 	near = slices.Compact(near) // namesakes in several projects
-	var names []string
+	var best []string
 	for _, n := range near[:min(maxNear, len(near))] {
-		names = append(names, n.name)
+		best = append(best, n.name)
 	}
-	return names
+	return best
 }
 
 // distance counts the letters to insert, delete or replace between a and b.

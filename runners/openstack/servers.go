@@ -57,6 +57,8 @@ type server struct {
 	Fault     struct{ Message string }
 	Created   time.Time
 	Addresses map[string][]struct{ Addr string }
+	// Terminated is when its guest was ended for good, null of most.
+	Terminated stamp `json:"OS-SRV-USG:terminated_at"`
 }
 
 func (s server) identity() string { return s.ID }
@@ -230,7 +232,7 @@ func (c *Client) findByName(ctx context.Context, ref string) ([]server, NoServer
 		found, err := c.serversByID(ctx, identities(same))
 		return found, miss, err
 	}
-	miss.Near = nearest(ref, all)
+	miss.Near = nearest(ref, names(all))
 	return nil, miss, nil
 }
 
@@ -240,6 +242,14 @@ func identities(servers []server) []string {
 		ids = append(ids, s.ID)
 	}
 	return ids
+}
+
+func names(servers []server) []string {
+	var all []string
+	for _, s := range servers {
+		all = append(all, s.Name)
+	}
+	return all
 }
 
 // sameName returns the servers of exactly that name or, failing that, those
