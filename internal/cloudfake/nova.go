@@ -49,12 +49,21 @@ func (q *call) novaResource(parts []string) answer {
 		return q.listServers("detail", func(s *Server) object { return q.renderServer(s, false) })
 	case get && len(parts) == 2:
 		return q.withServer(parts[1], func(s *Server) answer { return ok(object{"server": q.renderServer(s, true)}) })
-	case q.Method == http.MethodPost && len(parts) == 3 && parts[2] == "action":
-		return q.withServer(parts[1], q.serverAction)
-	case len(parts) > 2 && parts[2] == "os-volume_attachments":
-		return q.withServer(parts[1], func(s *Server) answer { return q.serverVolumes(s, parts[3:]) })
-	case get && len(parts) == 3 && parts[2] == "os-instance-actions":
-		return q.listActions(parts[1])
+	case len(parts) > 2:
+		return q.belowServer(parts[1], parts[2], parts[3:])
+	}
+	return htmlNotFound()
+}
+
+// belowServer answers for what hangs below a server.
+func (q *call) belowServer(id, what string, below []string) answer {
+	switch {
+	case what == "action" && q.Method == http.MethodPost && len(below) == 0:
+		return q.withServer(id, q.serverAction)
+	case what == "os-volume_attachments":
+		return q.withServer(id, func(s *Server) answer { return q.serverVolumes(s, below) })
+	case what == "os-instance-actions" && q.Method == http.MethodGet && len(below) == 0:
+		return q.listActions(id)
 	}
 	return htmlNotFound()
 }

@@ -48,7 +48,8 @@ func volumeModel() cloudfake.Model {
 	}
 	m.Snapshots = []cloudfake.Snapshot{{ID: "s1", Name: "nightly", VolumeID: vol1, ProjectID: payments, Created: made}, {ID: "s2", VolumeID: vol3, ProjectID: payments}}
 	m.VolumeServices = []cloudfake.VolumeService{
-		{Host: "controller01@lvm", Cluster: "c1", Frozen: true}, {Host: "controller02@lvm", Silent: time.Hour, Disabled: true, DisabledReason: "retired"},
+		{Host: "controller01@lvm", Cluster: "c1", Frozen: true},
+		{Host: "controller02@lvm", Silent: time.Hour, Disabled: true, DisabledReason: "retired"},
 		{Binary: "cinder-scheduler", Host: "controller01"},
 	}
 	m.Transfers = []cloudfake.Transfer{{ID: "t1", Name: "to-others", VolumeID: vol4, Created: made}}
@@ -118,27 +119,15 @@ func TestNoSuchVolume(t *testing.T) {
 }
 
 func TestVolumeCase(t *testing.T) {
-	cloud := serve(t, volumeModel())
-	vc, err := dial(t, cloud, "admin", nil).VolumeCase(t.Context(), runners.Volume{ID: vol1}, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	vc := readCase(t, vol1)
 	v := vc.Volume
-	if v.Host.Or("") != "controller01@lvm#lvm01" || v.Cluster.Or("") != "c1" || v.Migration.Or("") != "success" || v.GroupID != "g1" || vc.GroupName.Or("") != "db-group" || v.Size != 5 {
-		t.Errorf("volume %+v of group %v", v, vc.GroupName)
-	}
-	if snaps, ok := vc.Snapshots.Get(); !ok || len(snaps) != 1 || snaps[0].Name != "nightly" {
-		t.Errorf("snapshots %+v", snaps)
-	}
-	if records, ok := vc.Attachments.Get(); !ok || len(records) != 1 || records[0] != (runners.VolumeAttachment{ID: "a1", Status: "attached", ServerID: web1}) {
-		t.Errorf("attachments %+v", records)
-	}
-	services, ok := vc.Services.Get()
-	if !ok || len(services) != 3 || !services[0].Up || !services[0].Frozen.Or(false) || services[1].Up || services[1].Enabled || services[1].DisabledReason != "retired" {
-		t.Errorf("services %+v", services)
-	}
-	if messages, ok := vc.Messages.Get(); !ok || len(messages) != 1 || messages[0].Text != "delete volume:Volume is busy." {
-		t.Errorf("messages %+v", messages)
+	for what, good := range map[string]bool{
+		"host": v.Host.Or("") == "controller01@lvm#lvm01", "cluster": v.Cluster.Or("") == "c1", "migration": v.Migration.Or("") == "success",
+		"group": v.GroupID == "g1", "group's name": vc.GroupName.Or("") == "db-group", "size": v.Size == 5,
+	} {
+		if !good {
+			t.Errorf("%s is wrong: %+v of group %v", what, v, vc.GroupName)
+		}
 	}
 	server, ok := vc.Server(web1)
 	mapping, held := server.Mapping(vol1)
@@ -150,12 +139,38 @@ func TestVolumeCase(t *testing.T) {
 	}
 }
 
-func TestVolumeCaseOfAnother(t *testing.T) {
-	cloud := serve(t, volumeModel())
-	vc, err := dial(t, cloud, "admin", nil).VolumeCase(t.Context(), runners.Volume{ID: vol4}, "")
+func TestVolumeCaseOfCinder(t *testing.T) {
+	vc := readCase(t, vol1)
+	if snaps, ok := vc.Snapshots.Get(); !ok || len(snaps) != 1 || snaps[0].Name != "nightly" {
+		t.Errorf("snapshots %+v", snaps)
+	}
+	if records, ok := vc.Attachments.Get(); !ok || len(records) != 1 || records[0] != (runners.VolumeAttachment{ID: "a1", Status: "attached", ServerID: web1}) {
+		t.Errorf("attachments %+v", records)
+	}
+	if messages, ok := vc.Messages.Get(); !ok || len(messages) != 1 || messages[0].Text != "delete volume:Volume is busy." {
+		t.Errorf("messages %+v", messages)
+	}
+	services, ok := vc.Services.Get()
+	if !ok || len(services) != 3 {
+		t.Fatalf("services %+v", services)
+	}
+	if up, down := services[0], services[1]; !up.Up || !up.Frozen.Or(false) || down.Up || down.Enabled || down.DisabledReason != "retired" {
+		t.Errorf("services %+v", services)
+	}
+}
+
+// readCase reads a volume of the test cloud as the administrator.
+func readCase(t *testing.T, id string) runners.VolumeCase {
+	t.Helper()
+	vc, err := dial(t, serve(t, volumeModel()), "admin", nil).VolumeCase(t.Context(), runners.Volume{ID: id}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return vc
+}
+
+func TestVolumeCaseOfAnother(t *testing.T) {
+	vc := readCase(t, vol4)
 	if transfers, ok := vc.Transfers.Get(); !ok || len(transfers) != 1 || transfers[0].Name != "to-others" {
 		t.Errorf("transfers %+v", transfers)
 	}
