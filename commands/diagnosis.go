@@ -46,6 +46,8 @@ type Scope struct {
 	IPv6 bool
 	// Routers are the ids of the routers on it that advertise to the guest.
 	Routers []string
+	// Volume is the id of the volume that a question is about.
+	Volume string
 }
 
 // A Pass is one run of one diagnosis. It holds everything Run may read and
@@ -57,6 +59,9 @@ type Pass struct {
 	Server    runners.Server
 	Port      runners.Attachment
 	Path      *Path
+	// Volume is what a question about a volume is about; Server, Port and Path
+	// are empty then. It is nil for other questions.
+	Volume *runners.VolumeCase
 	// Packets is what the packet stage saw; nil before it, or without it.
 	Packets *Packets
 

@@ -39,7 +39,7 @@ func (e *Engine) Ask(ctx context.Context, who Actor, q Question, o AskOptions) (
 	}
 	start := e.o.Now()
 	inc, err := e.o.Memory.OpenIncident(ctx, Incident{
-		Opened: start, Question: q, Asker: who, Entities: []string{q.Subjects["vm"]}, Thread: o.Thread,
+		Opened: start, Question: q, Asker: who, Entities: subjectNames(q), Thread: o.Thread,
 	}, Event{Kind: EventAsked, At: start, Actor: who, Text: q.Text})
 	if err != nil {
 		return Answer{}, err
@@ -53,11 +53,26 @@ func (e *Engine) Ask(ctx context.Context, who Actor, q Question, o AskOptions) (
 	return a, nil
 }
 
+// subjectNames are the names that a question gives, before anything is looked up.
+func subjectNames(q Question) []string {
+	var names []string
+	for _, role := range []string{"vm", "volume"} {
+		if q.Subjects[role] != "" {
+			names = append(names, q.Subjects[role])
+		}
+	}
+	return names
+}
+
 func askable(q Question) error {
 	switch {
 	case q.Kind == KindDHCP && q.Subjects["vm"] == "":
 		return &Error{Code: CodeInvalid, Public: "Which VM is it about?", Hint: "Try: why can't web-1 get an IP"}
-	case q.Kind == KindDHCP:
+	case q.Kind == KindVolumeStuck && q.Subjects["volume"] == "":
+		return &Error{Code: CodeInvalid, Public: "Which volume is it about?", Hint: "Try: why can't volume db-data be deleted"}
+	case q.Kind == KindVolumeLeft && q.Subjects["volume"] == "" && q.Subjects["vm"] == "":
+		return &Error{Code: CodeInvalid, Public: "Which volume, or which VM, is it about?", Hint: "Try: why is volume db-data left after web-1 was deleted"}
+	case q.Kind == KindDHCP, q.Kind == KindVolumeLeft, q.Kind == KindVolumeStuck:
 		return nil
 	case q.Kind == KindNone || q.Kind == KindHelp:
 		return &Error{Code: CodeInvalid, Public: "There is no question in that which whybot knows.", Hint: "Try: why can't web-1 get an IP"}
@@ -86,6 +101,14 @@ func (e *Engine) answer(ctx context.Context, inc Incident, o AskOptions) (Answer
 // examine answers the question of inc without writing anything but progress:
 // it is also how a fix is proven.
 func (e *Engine) examine(ctx context.Context, inc Incident, o AskOptions) (Answer, *Pass, error) {
+	if inc.Question.Kind == KindVolumeLeft || inc.Question.Kind == KindVolumeStuck {
+		return e.examineVolumes(ctx, inc, o)
+	}
+	return e.examineGuest(ctx, inc, o)
+}
+
+// examineGuest answers why a VM gets no address.
+func (e *Engine) examineGuest(ctx context.Context, inc Incident, o AskOptions) (Answer, *Pass, error) {
 	tell := e.teller(inc.ID, o.Progress)
 	tell("looking for %s in OpenStack", inc.Question.Subjects["vm"])
 	server, err := e.findServer(ctx, inc.Question.Subjects["vm"])

@@ -27,6 +27,9 @@ type examination struct {
 
 // scopes returns every node of the path with its part in the question.
 func (p *Pass) scopes() []Scope {
+	if p.Volume != nil {
+		return p.volumeScopes()
+	}
 	scopes := make([]Scope, 0, len(p.Path.Branches)+1)
 	for _, n := range p.Path.Nodes() {
 		scopes = append(scopes, Scope{
@@ -43,7 +46,7 @@ func (p *Pass) scopes() []Scope {
 func (x *examination) readNodes(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, x.e.o.Static, fmt.Errorf("the static stage's budget of %s is used up", x.e.o.Static))
 	defer cancel()
-	x.pass.readings = x.e.readAll(ctx, x.pass.scopes(), x.e.staticProbes)
+	x.pass.readings = x.e.readAll(ctx, x.pass.scopes(), x.e.probesOf(x.pass.Question.Kind))
 	x.pass.findTunnels()
 }
 
@@ -73,14 +76,21 @@ func (e *Engine) readAll(ctx context.Context, scopes []Scope, probes func(Scope)
 	return readings
 }
 
-// staticProbes merges what the diagnoses of a DHCP question read on a node.
-func (e *Engine) staticProbes(s Scope) []runners.Probe {
-	probes := []runners.Probe{node.LinksProbe()}
+// probesOf merges what the diagnoses of a kind of question read on a node.
+func (e *Engine) probesOf(kind Kind) func(Scope) []runners.Probe {
+	return func(s Scope) []runners.Probe { return e.staticProbes(kind, s) }
+}
+
+func (e *Engine) staticProbes(kind Kind, s Scope) []runners.Probe {
+	var probes []runners.Probe
+	if s.Volume == "" {
+		probes = append(probes, node.LinksProbe())
+	}
 	if s.VXLAN != "" {
 		probes = append(probes, node.AddressProbe())
 	}
 	for _, d := range e.o.Diagnoses {
-		if d.Probes == nil || !slices.Contains(d.Explains, KindDHCP) {
+		if d.Probes == nil || !slices.Contains(d.Explains, kind) {
 			continue
 		}
 		for _, p := range d.Probes(s) {
@@ -144,9 +154,9 @@ func (x *examination) blind(what string, err error) {
 	}
 }
 
-// nodeOf returns target if it is a node of the path.
+// nodeOf returns target if it is a node that the question leads to.
 func (x *examination) nodeOf(target string) string {
-	if slices.Contains(x.pass.Path.Nodes(), target) {
+	if slices.Contains(x.pass.nodes(), target) {
 		return target
 	}
 	return ""

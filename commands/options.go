@@ -53,8 +53,10 @@ type Options struct {
 	Changer Changer
 	// Committer makes the steps that may cut a node off; without one, where no
 	// node is at stake, Changer makes them too.
-	Committer    Committer
-	Cloud        Cloud
+	Committer Committer
+	Cloud     Cloud
+	// Volumes may be left out where nobody asks about volumes.
+	Volumes      Volumes
 	CloudChanger CloudChanger
 	Memory       Memory
 

@@ -122,7 +122,11 @@ func (e *Engine) record(ctx context.Context, inc Incident, a Answer, pass *Pass)
 
 // entities adds what the pass is about to the names an incident is found by.
 func entities(known []string, pass *Pass) []string {
-	for _, n := range append([]string{pass.Server.Name, pass.Server.ID, pass.Port.Port.ID, pass.Port.Network.Name}, pass.Path.Nodes()...) {
+	names := append([]string{pass.Server.Name, pass.Server.ID, pass.Port.Port.ID, pass.Port.Network.Name}, pass.Path.Nodes()...)
+	if pass.Volume != nil {
+		names = pass.volumeEntities()
+	}
+	for _, n := range names {
 		if n != "" && !slices.Contains(known, n) {
 			known = append(known, n)
 		}
@@ -132,7 +136,11 @@ func entities(known []string, pass *Pass) []string {
 
 func (e *Engine) answerEvents(a Answer, pass *Pass) []Event {
 	now := e.o.Now()
-	looked := fmt.Sprintf("read %s", strings.Join(pass.Path.Nodes(), ", "))
+	places := pass.nodes()
+	if pass.Volume != nil {
+		places = append([]string{"OpenStack"}, places...)
+	}
+	looked := "read " + strings.Join(places, ", ")
 	if pass.Packets != nil {
 		looked += fmt.Sprintf("; listened on %d hops for %.1f s", len(pass.Packets.Seen), pass.Packets.Took.Seconds())
 	}

@@ -158,6 +158,9 @@ type VolumeCase struct {
 	Attachments Maybe[[]VolumeAttachment]
 	// Services are those of Cinder, of every binary and host.
 	Services Maybe[[]VolumeService]
+	// Machines are the nodes that control the cloud, as Nova's services are named,
+	// those of the compute nodes left out.
+	Machines Maybe[[]string]
 	// Transfers are the offers of this volume.
 	Transfers Maybe[[]Transfer]
 	// GroupName is the name of the group that it belongs to.

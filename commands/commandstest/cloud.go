@@ -37,7 +37,7 @@ func (c cloudFacts) merge(text string) error {
 	seen := map[string]bool{}
 	for _, line := range lines(text) {
 		key, rest, ok := strings.Cut(line, ": ")
-		allowed, known := cloudKeys[key]
+		allowed, known := keysOf()[key]
 		if !ok || !known {
 			return fmt.Errorf("%q begins with nothing the cloud has", line)
 		}

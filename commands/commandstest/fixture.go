@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"whybot/commands"
 )
 
 // A Fixture is a small world and what whybot must say of it.
@@ -23,6 +25,7 @@ type Fixture struct {
 	after    map[string]map[string]string // the same, after the packet stage
 	captures []captureSection             // the last that fits counts
 	question string
+	kind     commands.Kind // of the question; empty for one about DHCP
 	options  []string
 	want     []string
 }
@@ -71,6 +74,8 @@ func (f *Fixture) Set(name, text string) error {
 		return f.cloud.merge(text)
 	case "question":
 		f.question = strings.TrimSpace(text)
+	case "kind":
+		f.kind = commands.Kind(strings.TrimSpace(text))
 	case "options":
 		f.options = strings.Fields(text)
 	case "want":

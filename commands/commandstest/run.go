@@ -55,16 +55,14 @@ func (f *Fixture) Ask(ctx context.Context, ds []*commands.Diagnosis, memory comm
 	w := newWorld(f, rules)
 	e, err := commands.New(commands.Options{
 		Diagnoses: ds, Fixes: fix.All(), StepKinds: fix.Kinds(),
-		Shell: w, Sniffer: w, Changer: w, Cloud: f.cloud, CloudChanger: w, Memory: memory,
+		Shell: w, Sniffer: w, Changer: w, Cloud: f.cloud, Volumes: volumeWorld{f.cloud}, CloudChanger: w, Memory: memory,
 		Policy: commands.PolicyFunc(func(context.Context, commands.Petition) error { return nil }),
 		NoEcho: f.has("no-echo"),
 	})
 	if err != nil {
 		return commands.Answer{}, nil, err
 	}
-	vm := f.cloud.first("server")[""]
-	q := commands.Question{Kind: commands.KindDHCP, Text: f.question, Subjects: map[string]string{"vm": vm}}
-	a, err := e.Ask(ctx, commands.Actor{Via: "terminal", ID: "operator"}, q, commands.AskOptions{NoCapture: f.has("no-capture")})
+	a, err := e.Ask(ctx, commands.Actor{Via: "terminal", ID: "operator"}, f.asked(), commands.AskOptions{NoCapture: f.has("no-capture")})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return a, w.complaints, err

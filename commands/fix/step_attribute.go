@@ -41,7 +41,22 @@ var flags = map[string]map[string]string{
 func attributeCall(s commands.Step, from, to string) []commands.Action {
 	kind, attribute := s.Args["kind"], s.Args["attribute"]
 	return []commands.Action{{Call: &commands.CloudCall{
-		Op: runners.CloudSet, Args: map[string]string{"kind": kind, "id": s.Args["id"], "attribute": attribute, "from": from, "to": to},
-		Show: strings.Join([]string{"openstack", kind, "set", flags[attribute][to], runners.DisplayQuote(s.Args["id"])}, " "),
+		Op:   runners.CloudSet,
+		Args: map[string]string{"kind": kind, "id": s.Args["id"], "attribute": attribute, "from": from, "to": to},
+		Show: shownCall(kind, s.Args["id"], attribute, to),
 	}}}
+}
+
+// shownCall is the change as the openstack client makes it.
+func shownCall(kind, id, attribute, to string) string {
+	switch kind {
+	case runners.ServerVolume:
+		server, volume, _ := strings.Cut(id, "/")
+		flag := map[string]string{"true": "--delete-on-termination", "false": "--preserve-on-termination"}[to]
+		return strings.Join([]string{"openstack --os-compute-api-version 2.85 server volume update", flag, runners.DisplayQuote(server), runners.DisplayQuote(volume)}, " ")
+	case runners.VolumeBackend:
+		flag := map[string]string{"true": "--disable", "false": "--enable"}[to]
+		return strings.Join([]string{"openstack volume host set", flag, runners.DisplayQuote(id)}, " ")
+	}
+	return strings.Join([]string{"openstack", kind, "set", flags[attribute][to], runners.DisplayQuote(id)}, " ")
 }

@@ -75,7 +75,7 @@ func (c *Client) VolumeCase(ctx context.Context, v runners.Volume, serverID stri
 	vc := runners.VolumeCase{Volume: found.vocabulary(), At: time.Now()}
 	g, gctx := errgroup.WithContext(ctx)
 	for _, read := range []func(context.Context, *runners.VolumeCase){
-		c.readSnapshots, c.readServices, c.readTransfers, c.readGroup, c.readMessages, c.readIdle,
+		c.readSnapshots, c.readServices, c.readTransfers, c.readGroup, c.readMessages, c.readIdle, c.readMachines,
 	} {
 		g.Go(func() error {
 			read(gctx, &vc) // each has a field of its own
@@ -169,6 +169,26 @@ func (c *Client) readIdle(ctx context.Context, vc *runners.VolumeCase) {
 	}
 	slices.SortStableFunc(all, func(a, b runners.Volume) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) })
 	vc.Idle = perhaps(all, err)
+}
+
+// A computeService is Nova's answer.
+type computeService struct {
+	ID, Binary, Host string
+}
+
+// identity is not used: services come on one page.
+func (s computeService) identity() string { return s.ID }
+
+func (c *Client) readMachines(ctx context.Context, vc *runners.VolumeCase) {
+	found, err := list[computeService](ctx, c, nova, "services", nil, "os-services")
+	all := make([]string, 0, len(found))
+	for _, s := range found {
+		if s.Binary != "nova-compute" && !slices.Contains(all, s.Host) {
+			all = append(all, s.Host)
+		}
+	}
+	slices.Sort(all)
+	vc.Machines = perhaps(all, err)
 }
 
 // readServers traces every server that an attachment names, and the one that was
