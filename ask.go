@@ -74,6 +74,10 @@ func question(words []string) (commands.Question, error) {
 	switch {
 	case q.Kind == commands.KindNone:
 		return q, usageError{errors.New("there is no question in that which whybot knows; try: why can't web-1 get an IP")}
+	case q.AsksBack && q.Kind == commands.KindVolumeStuck:
+		return q, usageError{errors.New("which volume is it about? Try: why can't volume db-data be deleted")}
+	case q.AsksBack && q.Kind == commands.KindVolumeLeft:
+		return q, usageError{errors.New("which volume, or which VM, is it about? Try: why is volume db-data left after web-1 was deleted")}
 	case q.AsksBack:
 		return q, usageError{errors.New("which VM is it about? Try: why can't web-1 get an IP")}
 	}

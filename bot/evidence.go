@@ -18,6 +18,7 @@ const (
 	maxEvidence    = 900  // characters of one piece of evidence that a message shows
 	maxPieces      = 3    // pieces of evidence of one finding that messages show
 	maxListed      = 12   // lines of a list that messages show
+	maxItem        = 200  // characters of one
 	maxReplies     = 5    // messages of evidence
 	replyBudget    = 2800 // characters of one
 	maxReplyBlocks = 20
@@ -173,7 +174,8 @@ func (e *evidence) list(label string, items []string) {
 	for i, item := range items {
 		fmt.Fprintf(&e.full, "- %s\n", commands.Clean(item, 2000))
 		if i < maxListed {
-			r.text("\n• ").prose(item, 200)
+			r.text("\n• ").prose(item, maxItem)
+			e.cut = e.cut || utf8.RuneCountInString(item) > maxItem
 		}
 	}
 	e.full.WriteByte('\n')

@@ -43,8 +43,11 @@ func undoWord(p commands.Proposal) string {
 
 // lastWord says how long a fix lasts.
 func lastWord(p commands.Proposal) string {
-	if p.Persistent {
+	switch {
+	case p.Persistent:
 		return "survives a restart"
+	case p.InCloud():
+		return "stays until it is changed in OpenStack again"
 	}
 	return "changes the running system only"
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"whybot/runners"
@@ -176,6 +177,11 @@ type Proposal struct {
 	Rule *Rule `json:"rule,omitempty"`
 	// BreakGlass is why one person approved it alone; empty when nobody did.
 	BreakGlass string `json:"break_glass,omitempty"`
+}
+
+// InCloud reports whether all that the proposal changes is kept by OpenStack.
+func (p Proposal) InCloud() bool {
+	return len(p.Steps) > 0 && !slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Node != "" })
 }
 
 // A ProposalQuery selects proposals; zero fields select everything.

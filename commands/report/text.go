@@ -113,6 +113,9 @@ func (s Style) finding(w io.Writer, f commands.Finding, evidence, summary bool) 
 
 func (s Style) fix(w io.Writer, p commands.Proposal, n int) {
 	kind := "until the next restart of what it changes"
+	if p.InCloud() {
+		kind = "stays until it is changed in OpenStack again"
+	}
 	if len(p.Undo) == 0 {
 		kind = "done once"
 	}
