@@ -316,7 +316,7 @@ func (q *call) renderVolumeService(s VolumeService) object {
 	if s.Disabled {
 		o["status"] = "disabled"
 	}
-	down := s.Silent > serviceDownTime
+	down := s.Silent.Abs() > serviceDownTime
 	if down {
 		o["state"] = "down"
 	}

@@ -73,6 +73,7 @@ func paymentsModel() Model {
 			}},
 			{ID: "v2", Name: "theirs", ProjectID: "00000000000000000000000000000b0b", Created: made},
 		},
+		ComputeServices: []ComputeService{{"nova-conductor", "controller01"}, {"nova-compute", "compute01"}},
 		VolumeServices: []VolumeService{
 			{Host: "controller02@lvm", Silent: time.Hour}, {Binary: "cinder-scheduler", Host: "controller01"}, {Host: "controller01@lvm"},
 		},

@@ -19,6 +19,9 @@ type Model struct {
 	DHCPBindings []DHCPBinding
 	FloatingIPs  []FloatingIP
 
+	// ComputeServices are Nova's services.
+	ComputeServices []ComputeService
+
 	Volumes        []Volume
 	Snapshots      []Snapshot
 	VolumeServices []VolumeService
@@ -61,6 +64,9 @@ type Server struct {
 	// ConsoleLog is the whole text of the serial console.
 	ConsoleLog string
 }
+
+// A ComputeService is a service of Nova, which runs.
+type ComputeService struct{ Binary, Host string }
 
 // A ServerAction is a line of a server's history.
 type ServerAction struct {

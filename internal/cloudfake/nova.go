@@ -41,6 +41,8 @@ func nova(q *call) answer {
 func (q *call) novaResource(parts []string) answer {
 	get := q.Method == http.MethodGet
 	switch {
+	case get && len(parts) == 1 && parts[0] == "os-services":
+		return q.computeServices()
 	case parts[0] != "servers":
 		return htmlNotFound()
 	case get && len(parts) == 1:

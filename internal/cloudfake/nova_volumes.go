@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // serverVolumes answers below servers/ID/os-volume_attachments.
@@ -98,4 +99,27 @@ func (q *call) listActions(id string) answer {
 		all = append(all, o)
 	}
 	return ok(object{"instanceActions": all})
+}
+
+// computeServices lists Nova's services to administrators; below 2.53 their ids
+// are numbers.
+func (q *call) computeServices() answer {
+	if !q.admin() {
+		return novaError("forbidden", http.StatusForbidden, "Policy doesn't allow os_compute_api:os-services:list to be performed.")
+	}
+	all := []any{}
+	for i, s := range q.model().ComputeServices {
+		o := object{
+			"id": i + 1, "binary": s.Binary, "host": s.Host, "zone": "internal", "status": "enabled", "state": "up",
+			"updated_at": cinderTime(time.Now()), "disabled_reason": nil,
+		}
+		if q.microversion >= 53 {
+			o["id"] = fmt.Sprintf("5d643512-d538-459a-9f3b-%012d", i+1)
+		}
+		if q.microversion >= 11 {
+			o["forced_down"] = false
+		}
+		all = append(all, o)
+	}
+	return ok(object{"services": all})
 }

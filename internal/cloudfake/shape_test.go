@@ -83,6 +83,8 @@ func TestShapes(t *testing.T) {
 		{"admin-srv-vol-2.79", "admin", "2.79", "GET", server + "/os-volume_attachments", "", 200, false},
 		{"admin-srv-vol-2.89", "admin", "2.89", "GET", server + "/os-volume_attachments", "", 200, false},
 		{"member-srv-vol-2.79", "reader", "2.79", "GET", server + "/os-volume_attachments", "", 200, false},
+		{"admin-os-services", "admin", "2.1", "GET", "/compute/v2.1/os-services", "", 200, false},
+		{"member-os-services", "member", "2.79", "GET", "/compute/v2.1/os-services", "", 403, true},
 		{"admin-instance-actions", "member", "2.79", "GET", server + "/os-instance-actions", "", 200, false},
 		{"token", "", "", "POST", "/identity/v3/auth/tokens", loginBody("admin", "fake-password-of-admin"), 201, false},
 		{"token-refused", "", "", "POST", "/identity/v3/auth/tokens", loginBody("admin", "guess"), 401, true},

@@ -41,7 +41,8 @@ type Snapshot struct {
 type VolumeService struct {
 	Binary string // cinder-volume when empty
 	Host   string
-	// Silent is how long it has not reported: it is down after a minute.
+	// Silent is how long it has not reported, or how far in the future it did: it
+	// is down after a minute of either.
 	Silent         time.Duration
 	Disabled       bool
 	DisabledReason string

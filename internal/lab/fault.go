@@ -34,6 +34,8 @@ type Fault struct {
 	Options Options
 	// Guest is whom the question is about: web-1 when empty.
 	Guest string
+	// Question is what is asked; empty for why the guest gets no address.
+	Question string
 	// IPv6 says that the question is about the guest's IPv6 address: its IPv4
 	// one is not looked at.
 	IPv6 bool
@@ -82,7 +84,7 @@ func Faults() []Fault {
 
 // FindFaults returns the faults with the name ID/VARIANT or with the ID.
 func FindFaults(name string) ([]Fault, error) {
-	found := slices.DeleteFunc(Faults(), func(f Fault) bool { return f.Name() != name && f.ID != name })
+	found := slices.DeleteFunc(slices.Concat(Faults(), VolumeFaults()), func(f Fault) bool { return f.Name() != name && f.ID != name })
 	if len(found) == 0 {
 		return nil, fmt.Errorf("lab: no fault %q; whylab faults lists them", name)
 	}

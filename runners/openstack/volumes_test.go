@@ -52,6 +52,7 @@ func volumeModel() cloudfake.Model {
 		{Host: "controller02@lvm", Silent: time.Hour, Disabled: true, DisabledReason: "retired"},
 		{Binary: "cinder-scheduler", Host: "controller01"},
 	}
+	m.ComputeServices = []cloudfake.ComputeService{{Binary: "nova-scheduler", Host: "controller02"}, {Binary: "nova-compute", Host: "compute01"}, {Binary: "nova-conductor", Host: "controller01"}}
 	m.Transfers = []cloudfake.Transfer{{ID: "t1", Name: "to-others", VolumeID: vol4, Created: made}}
 	m.VolumeGroups = []cloudfake.VolumeGroup{{ID: "g1", Name: "db-group", ProjectID: payments}}
 	m.VolumeMessages = []cloudfake.VolumeMessage{
@@ -147,9 +148,6 @@ func TestVolumeCaseOfCinder(t *testing.T) {
 	if records, ok := vc.Attachments.Get(); !ok || len(records) != 1 || records[0] != (runners.VolumeAttachment{ID: "a1", Status: "attached", ServerID: web1}) {
 		t.Errorf("attachments %+v", records)
 	}
-	if messages, ok := vc.Messages.Get(); !ok || len(messages) != 1 || messages[0].Text != "delete volume:Volume is busy." {
-		t.Errorf("messages %+v", messages)
-	}
 	services, ok := vc.Services.Get()
 	if !ok || len(services) != 3 {
 		t.Fatalf("services %+v", services)
@@ -167,6 +165,16 @@ func readCase(t *testing.T, id string) runners.VolumeCase {
 		t.Fatal(err)
 	}
 	return vc
+}
+
+func TestVolumeCaseBesides(t *testing.T) {
+	vc := readCase(t, vol1)
+	if messages, ok := vc.Messages.Get(); !ok || len(messages) != 1 || messages[0].Text != "delete volume:Volume is busy." {
+		t.Errorf("messages %+v", messages)
+	}
+	if machines, ok := vc.Machines.Get(); !ok || !slices.Equal(machines, []string{"controller01", "controller02"}) {
+		t.Errorf("machines %q: compute nodes are none of them", machines)
+	}
 }
 
 func TestVolumeCaseOfAnother(t *testing.T) {

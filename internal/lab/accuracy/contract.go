@@ -70,11 +70,15 @@ type whybot struct {
 	guest          string   // the one that has to get its address
 	server         string   // whom it is asked about: the guest's
 	ipv6           bool     // it is its IPv6 address that is asked about
+	words          string   // the question, where it is about something else
 	env            []string // besides the usual
 }
 
 // question is what w is asked.
 func (w whybot) question() string {
+	if w.words != "" {
+		return w.words
+	}
 	if w.ipv6 {
 		return fmt.Sprintf(question6, w.server)
 	}

@@ -107,6 +107,9 @@ func inLab(ctx context.Context, o lab.Options, do func(context.Context, *lab.Lab
 }
 
 func measure(ctx context.Context, l *lab.Lab, binary string, r *Result) error {
+	if r.Fault.Question != "" {
+		return measureQuestion(ctx, l, binary, r)
+	}
 	w := whybot{binary: binary, config: l.Config(), guest: r.Fault.Asked(), server: r.Fault.Server(), ipv6: r.Fault.IPv6}
 	if _, err := waitLease(ctx, l, w.guest); err != nil {
 		return fmt.Errorf("before the fault: %w", err)
