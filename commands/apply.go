@@ -545,12 +545,18 @@ func (e *Engine) prove(ctx context.Context, p Proposal, progress func(Progress))
 		p = e.settle(ctx, p, Verified, EventVerified, "Proven: "+v.Summary)
 	case v.Cause == p.Cause && sameEdge(v.Edge, p.Edge):
 		p = e.settle(ctx, p, NotCured, EventFailed, "Applied, but the same fault is still there: "+v.Summary)
-	case pass.Volume != nil:
-		p = e.settle(ctx, p, Applied, EventNote, "Applied. This cause is gone, and it was not the only one: "+v.Summary)
 	default:
-		p = e.settle(ctx, p, Applied, EventNote, "Applied. This edge is no longer the first to lose frames, but the guest is not served yet: "+v.Summary)
+		p = e.settle(ctx, p, Applied, EventNote, pass.partly()+v.Summary)
 	}
 	return Outcome{Proposal: p, Proof: &proof}
+}
+
+// partly says that a cause is gone and was not the last.
+func (p *Pass) partly() string {
+	if p.Volume != nil {
+		return "Applied. This cause is gone, and it was not the only one: "
+	}
+	return "Applied. This edge is no longer the first to lose frames, but the guest is not served yet: "
 }
 
 // offerNext stores what asking again after p came to: faults stack, so it

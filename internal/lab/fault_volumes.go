@@ -50,9 +50,9 @@ func service(change func(*cloudfake.VolumeService)) func(*cloudfake.Model) {
 }
 
 // attached gives the volume to web-1 so many hours ago, at its creation or later.
-func attached(ago float64, status string) func(*cloudfake.Model) {
+func attached(ago float64) func(*cloudfake.Model) {
 	return both(volume(func(v *cloudfake.Volume) {
-		v.Status, v.Updated = status, hours(ago)
+		v.Status, v.Updated = "in-use", hours(ago)
 		v.Attachments = []cloudfake.VolumeAttachment{{ID: "13807bf9-6a61-4813-bbe0-35a0a45ddd60", ServerID: webServerID, Host: Compute01, Device: "/dev/vdb", Attached: hours(ago)}}
 	}), changeWebServer(func(s *cloudfake.Server) { s.VolumeIDs = []string{dataVolume} }))
 }
@@ -128,7 +128,7 @@ func volumesStuck() []Fault {
 		m.Snapshots = []cloudfake.Snapshot{{ID: aSnapshot, Name: "nightly", VolumeID: dataVolume, ProjectID: projectID, Created: hours(48)}}
 	}
 	return []Fault{
-		volumeCase(is("VOLD-01"), "attached", "web-1 runs and has the volume", stuckVolume, attached(48, "in-use")),
+		volumeCase(is("VOLD-01"), "attached", "web-1 runs and has the volume", stuckVolume, attached(48)),
 		volumeCase(is("VOLD-02"), "snapshot", "it has a snapshot", stuckVolume, snapshot),
 		volumeCase(is("VOLD-03"), "deleting", "it is deleting, and cinder-volume of its host is down", stuckVolume, both(status("deleting"), down)),
 		volumeCase(is("VOLD-03"), "available", "it is available, and cinder-volume of its host is down", stuckVolume, down),
@@ -141,7 +141,7 @@ func volumesStuck() []Fault {
 		volumeCase(is("VOLD-08"), "clone", "another volume depends on its snapshot", stuckVolume, snapshot, cinderLogs(childLog)),
 		volumeCase(is("VOLD-09"), "in-use", "the server of its attachment is deleted", stuckVolume, ghost("in-use", "")),
 		volumeCase(is("VOLD-09"), "reserved", "the attachment was never completed, and its server is deleted", stuckVolume, ghost("reserved", "reserved")),
-		volumeCase(is("VOLD-10"), "detach-in-cinder", "Cinder was asked to detach what Nova uses", "volume db-data can't be detached so can't be deleted: 409 using the Compute API", attached(48, "in-use")),
+		volumeCase(is("VOLD-10"), "detach-in-cinder", "Cinder was asked to detach what Nova uses", "volume db-data can't be detached so can't be deleted: 409 using the Compute API", attached(48)),
 		volumeCase(is("VOLD-11"), "transfer", "it is on offer to another project", stuckVolume, both(status("awaiting-transfer"), func(m *cloudfake.Model) {
 			m.Transfers = []cloudfake.Transfer{{ID: "t1", Name: "to-others", VolumeID: dataVolume, Created: hours(30)}}
 		})),
@@ -166,15 +166,15 @@ func volumesLeft() []Fault {
 	claim := volume(func(v *cloudfake.Volume) { v.Metadata = map[string]string{"cinder.csi.openstack.org/cluster": "prod"} })
 	const afterWeb3 = "volume left after deleting web-3"
 	return []Fault{
-		volumeCase(is("VOLL-01"), "boot-volume", "web-1 was made with it, and leaves it", leftVolume, both(attached(720, "in-use"), boot)),
+		volumeCase(is("VOLL-01"), "boot-volume", "web-1 was made with it, and leaves it", leftVolume, both(attached(720), boot)),
 		volumeCase(seems("VOLL-01"), "deleted", "web-3 is deleted, and its root disk was let go then", afterWeb3, both(deletedServer, boot)),
-		volumeCase(is("VOLL-02"), "attached-later", "it was given to web-1 later", leftVolume, both(attached(48, "in-use"), later)),
-		volumeCase(is("VOLL-03"), "claim", "the CSI driver of a cluster made it", leftVolume, both(attached(48, "in-use"), both(later, claim))),
+		volumeCase(is("VOLL-02"), "attached-later", "it was given to web-1 later", leftVolume, both(attached(48), later)),
+		volumeCase(is("VOLL-03"), "claim", "the CSI driver of a cluster made it", leftVolume, both(attached(48), both(later, claim))),
 		volumeCase(is("VOLL-04"), "refused", "nova-compute was to delete it with web-3, and Cinder refused", afterWeb3, deletedServer,
 			on(Compute01, `printf '%s\n' "$1" > /var/log/nova/nova-compute.log`, novaLog)),
 		volumeCase(is("VOLL-05"), "attachment-left", "web-3 is deleted, and Cinder has its attachment", leftVolume, ghost("in-use", "")),
 		volumeCase(is("VOLL-06"), "delete-failed", "web-1 could not be deleted: cinder-volume is down", leftVolume,
-			both(both(attached(720, "in-use"), boot), both(failed, service(func(s *cloudfake.VolumeService) { s.Silent = time.Hour })))),
+			both(both(attached(720), boot), both(failed, service(func(s *cloudfake.VolumeService) { s.Silent = time.Hour })))),
 	}
 }
 
@@ -197,8 +197,8 @@ func volumeDecoys() []Fault {
 		volumeCase(decoyOf("VOLD-05"), "decoy-pool", "its pool is no part of the service's name", stuckVolume, volume(func(v *cloudfake.Volume) { v.Host = lvmHost + "#another" })),
 		volumeCase(decoyOf("VOLD-07"), "decoy-other-volume", "another volume was busy", stuckVolume, asItIs, cinderLogs(another)),
 		volumeCase(decoyOf("VOLD-11"), "decoy-migrated", "its migration ended", stuckVolume, volume(func(v *cloudfake.Volume) { v.MigrationStatus = "success" })),
-		volumeCase(decoyOf("VOLL-01"), "decoy-dies-with-it", "web-1 has it, and Nova deletes it with web-1", leftVolume, both(attached(720, "in-use"), dying)),
+		volumeCase(decoyOf("VOLL-01"), "decoy-dies-with-it", "web-1 has it, and Nova deletes it with web-1", leftVolume, both(attached(720), dying)),
 		volumeCase(decoyOf("VOLL-01"), "decoy-soft-deleted", "web-1 is deleted softly, and has it rightly", leftVolume,
-			both(attached(720, "in-use"), changeWebServer(func(s *cloudfake.Server) { s.Status = "SOFT_DELETED" }))),
+			both(attached(720), changeWebServer(func(s *cloudfake.Server) { s.Status = "SOFT_DELETED" }))),
 	}
 }
