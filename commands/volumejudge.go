@@ -72,9 +72,13 @@ func (p *Pass) volumeClear(unseen []Blind) Verdict {
 	if len(hidden) > 0 || len(unseen) > 0 {
 		return unseenVolume(name, hidden, unseen)
 	}
+	served := "its cinder-volume is up and logged nothing against it"
+	if host, _ := c.Volume.Host.Get(); host == "" {
+		served = "no back end ever took it, so that Cinder deletes it at once"
+	}
 	return Verdict{
 		State: Healthy, Title: "Nothing keeps the volume from being deleted",
-		Summary: fmt.Sprintf("%s is %s: every condition of Cinder's API for deleting it holds, its cinder-volume is up and logged nothing against it. Only project %s and administrators may delete it.", name, c.Volume.Status, c.Volume.ProjectID),
+		Summary: fmt.Sprintf("%s is %s: every condition of Cinder's API for deleting it holds, and %s. Only project %s and administrators may delete it.", name, c.Volume.Status, served, c.Volume.ProjectID),
 	}
 }
 

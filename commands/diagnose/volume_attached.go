@@ -66,7 +66,7 @@ func attachedFinding(c runners.VolumeCase, servers []runners.ServerTrace) comman
 	server, _ := t.Server.Get()
 	f := commands.Finding{
 		State:    commands.Proven,
-		Summary:  fmt.Sprintf("%s is %s: server %s (%s) has it", commands.VolumeName(c.Volume), c.Volume.Status, t.Name(), strings.ToLower(server.Status)),
+		Summary:  fmt.Sprintf("%s is %s: server %s (%s) %s", commands.VolumeName(c.Volume), c.Volume.Status, t.Name(), strings.ToLower(server.Status), has(c)),
 		Evidence: []commands.Evidence{volumeEvidence(c, fact("status", c.Volume.Status)), attachmentLines(c), serverLines(servers)},
 	}
 	if n := len(servers) - 1; n > 0 {
@@ -82,6 +82,14 @@ func attachedFinding(c runners.VolumeCase, servers []runners.ServerTrace) comman
 		"To take that back: openstack server add volume " + runners.DisplayQuote(t.ID) + " " + runners.DisplayQuote(c.Volume.ID) + " (the guest may see it under another device name).",
 	}
 	return f
+}
+
+// has says how far the attachment has come.
+func has(c runners.VolumeCase) string {
+	if len(c.Volume.Attached) == 0 {
+		return "is being given it, or is letting it go"
+	}
+	return "has it"
 }
 
 // refusedByCinder are the words of a question that say that Cinder refused to

@@ -22,6 +22,8 @@ func cinderLog(p *commands.Pass, nodeName string) (text string, ok bool, err err
 	switch {
 	case err != nil:
 		return "", false, err
+	case out.Truncated: // the newest lines are the ones that are missing
+		return "", false, &runners.Error{Kind: runners.Invalid, Runner: "ssh", Target: nodeName, Op: "cinder-volume's log", Hint: "it was cut at the size limit"}
 	case out.ExitCode > 2, out.ExitCode == 2 && missing == 0 && out.Stdout == "":
 		return "", false, &runners.Error{Runner: "ssh", Target: nodeName, Op: "cinder-volume's log", Hint: "it could not be read", Err: fmt.Errorf("stderr: %.200s", out.Stderr)}
 	case missing >= 2:
