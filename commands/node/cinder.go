@@ -15,7 +15,7 @@ const CinderLogDir = "/var/log/cinder/"
 // noted are the words of cinder-volume's log that say why a volume stays; lines
 // that name the volume itself are asked for besides.
 var noted = []string{
-	logBegins, "busy", "Busy", "is dependent on the snapshot", "not initialized", "reporting problems, not sending heartbeat", "Unable to delete encryption key",
+	logBegins, "busy", "Busy", "is dependent on the snapshot", "not initialized", "reporting problems", "Unable to delete encryption key",
 }
 
 // CinderLogProbe prints the lines of cinder-volume's log that speak of a volume,
@@ -126,7 +126,7 @@ func ComputeLogProbe(volumeID string) runners.Probe {
 func CinderConfigProbe() runners.Probe {
 	return runners.Probe{
 		Name: "cinder.conf names", Sudo: true,
-		Argv: []string{"grep", "-h", "-E", `^[[:space:]]*(\[|(host|backend_host|cluster|enabled_backends|volume_driver|volume_backend_name)[[:space:]]*=)`, "/etc/cinder/cinder.conf"},
+		Argv: []string{"grep", "-h", "-E", `^([[:space:]]+)?(\[|(host|backend_host|cluster|enabled_backends|volume_driver|volume_backend_name)([[:space:]]+)?=)`, "/etc/cinder/cinder.conf"},
 	}
 }
 

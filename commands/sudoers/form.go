@@ -49,12 +49,13 @@ var scopeForms = map[string]form{
 	"NetworkID": {networkSample, uuid},
 	"VXLAN":     {"wbvxlan-sample", device},
 	"Routers":   {"5f1d0c44-2a6b-4e0f-8b19-7d3c95e06a21", uuid},
+	"Volume":    {"71a4be02-9d58-4c3e-a6f1-08d2c7b95e43", uuid},
 }
 
 const networkSample = "9b2e64d1-70c3-4f5a-b8d6-1e4a0c7f3952"
 
 // optionalScope are the fields of a scope that may be empty.
-var optionalScope = []string{"VXLAN", "Routers"}
+var optionalScope = []string{"VXLAN", "Routers", "Volume"}
 
 // argForms are the forms of a step's arguments.
 var argForms = map[string]form{
