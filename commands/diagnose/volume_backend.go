@@ -34,6 +34,9 @@ func cinderLog(p *commands.Pass, nodeName string) (text string, ok bool, err err
 
 // cinderLogProbes reads the log on every node of the question.
 func cinderLogProbes(s commands.Scope) []runners.Probe {
+	if s.Volume == "" {
+		return nil
+	}
 	return []runners.Probe{node.CinderLogProbe(s.Volume)}
 }
 

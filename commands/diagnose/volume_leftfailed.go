@@ -21,6 +21,9 @@ error_deleting: delete_on_termination was true, or somebody asked. A volume with
 snapshots that is free may be either; that is then no proof.`,
 	Explains: leftover,
 	Probes: func(s commands.Scope) []runners.Probe {
+		if s.Volume == "" {
+			return nil
+		}
 		return []runners.Probe{node.ComputeLogProbe(s.Volume)}
 	},
 	Run: func(_ context.Context, p *commands.Pass) error {

@@ -20,7 +20,8 @@ var noted = []string{
 
 // CinderLogProbe prints the lines of cinder-volume's log that speak of a volume,
 // or of what keeps volumes in general, under the names that distributions give
-// it. It exits 2 when one of them is not there, which is always so.
+// it. It exits 2 when one of them is not there, which is always so. volumeID must
+// not be empty: every line has an empty word in it.
 func CinderLogProbe(volumeID string) runners.Probe {
 	argv := []string{"grep", "-h", "-F"}
 	for _, words := range noted {
@@ -113,7 +114,7 @@ func ParseVolumes(text string) ([]LogicalVolume, error) {
 }
 
 // ComputeLogProbe prints the lines of nova-compute's log in which a volume was to
-// be deleted with its server and was not.
+// be deleted with its server and was not. volumeID must not be empty.
 func ComputeLogProbe(volumeID string) runners.Probe {
 	return runners.Probe{
 		Name: "nova-compute log", Sudo: true,

@@ -43,10 +43,11 @@ func TestKernelDeadManSwitch(t *testing.T) { //nolint:tparallel // its scenes fo
 	)
 }
 
-// pool is a pool of a user whose dials are given up soon.
+// pool is a pool of a user whose dials are given up soon, and not so soon that a
+// busy machine cannot answer.
 func (s stage) pool(t *testing.T, user string) *ssh.Pool {
 	t.Helper()
-	o := ssh.Options{ConfigFile: s.SSHConfig(user), Dial: 500 * time.Millisecond}
+	o := ssh.Options{ConfigFile: s.SSHConfig(user), Dial: 1500 * time.Millisecond}
 	if user == "whyprobe" {
 		o.Fix = &ssh.Login{User: lab.FixUser, IdentityFile: s.FixKey()}
 	}
@@ -128,8 +129,13 @@ func (s stage) harm(t *testing.T, p *ssh.Pool, machine, id string, token uint64,
 	}()
 	for armed := false; !armed; {
 		armed = strings.Contains(s.sh(t, machine, "iptables -S INPUT"), strings.Join(rule, " "))
-		if time.Since(began) > promise {
-			return time.Since(began), fmt.Errorf("the change was never seen")
+		if !armed && time.Since(began) > promise {
+			select {
+			case err := <-answered:
+				return time.Since(began), fmt.Errorf("the change was never seen: %w", err)
+			default:
+				return time.Since(began), fmt.Errorf("the change was never seen, and no answer came")
+			}
 		}
 	}
 	if st, err := p.Confirm(ctx, machine, id, token); err == nil {
