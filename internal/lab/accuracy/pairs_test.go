@@ -25,7 +25,7 @@ func oneAfterTheOther(t *testing.T, applied string, answers ...string) string {
 n=$(cat '%[1]s/n' 2>/dev/null || echo 0)
 case "$1 $2" in
 "ask --config") cat "%[1]s/$n"; echo $((n + 1)) >'%[1]s/n' ;;
-"fix apply") ssh -n -F ssh_config controller01 '%[2]s'; echo '{"state":"%[3]s"}'; [ %[3]s = verified ] ;;
+"fix apply") ssh -n -F ssh_config.root controller01 '%[2]s'; echo '{"state":"%[3]s"}'; [ %[3]s = verified ] ;;
 *) exit 2 ;;
 esac
 `, dir, dropRule, applied)

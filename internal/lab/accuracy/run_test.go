@@ -12,14 +12,14 @@ import (
 )
 
 // standIn writes a whybot that knows one answer and, for its one fix, runs the
-// given commands on controller01 through the lab's ssh_config. It understands
+// given commands on controller01 as root. It understands
 // just the command lines of the contract.
 func standIn(t *testing.T, answer, apply, applied, undo, undone string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "whybot")
 	body := fmt.Sprintf(`#!/bin/sh
 # the harness runs whybot in the lab's directory
-on() { ssh -n -F ssh_config controller01 "$1"; }
+on() { ssh -n -F ssh_config.root controller01 "$1"; }
 case "$1 $2" in
 "ask --config") [ "$4" = --json ] || exit 2; echo '%s' ;;
 "fix apply") on '%s'; echo '{"state":"%s"}'; [ %s = verified ] ;;
