@@ -71,6 +71,11 @@ func sameNodeRejected(s stage) {
 		t.Errorf("edge %+v, want %+v", a.Verdict.Edge, want)
 	}
 	onController(t, a)
+	// One that has its address before whybot listens again, and does not ask any
+	// more, proves nothing to one that does not ask for it by ARP.
+	if err := s.VM(lab.AIO1).AskOften(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	apply := w.change(t, "apply", a.fixNamed(t, "physdev-accept").ID, 0)
 	if apply.State != "verified" {
 		t.Errorf("apply: %+v", apply)
