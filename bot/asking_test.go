@@ -22,7 +22,7 @@ func TestAnswersInPrivate(t *testing.T) {
 		{"/why", "", "no question in that"},
 		{"/why", "hello there", "no question in that"},
 		{"/why", "why no ip", "Which one is it about"},
-		{"/why", "web-1 can't ping db-1", "questions about \"ping\" are not in it"},
+		{"/why", "console of web-1 does not open", "questions about \"console\" are not in it"},
 		{"/timeline", "help", "Whose history?"},
 		{"/timeline", "inc-99", "nothing about inc-99"},
 		{"/timeline", "web-77", "nothing about web-77"},

@@ -104,8 +104,9 @@ func (e *evidence) path(hops []commands.HopSeen) {
 		}
 		table += fmt.Sprintf("%s    -    -  %s\n", name, commands.Clean(cmp.Or(h.Why, "not seen"), 80))
 	}
-	e.heading("Path: DHCP requests and replies seen at each hop")
-	e.code("Path. ", "DHCP requests and replies seen at each hop:", table, maxText-200)
+	what := "requests and replies seen at each hop"
+	e.heading("Path: " + what)
+	e.code("Path. ", strings.ToUpper(what[:1])+what[1:]+":", table, maxText-200)
 }
 
 // code adds a line of prose and a block of code, cut to limit characters.

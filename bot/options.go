@@ -41,7 +41,7 @@ type Options struct {
 	APIURL string
 	// Kinds are the kinds of question that get a root message at once; the
 	// Engine refuses or answers the others before anything is posted. Default:
-	// commands.KindDHCP and those about volumes.
+	// commands.KindDHCP, commands.KindPing and those about volumes.
 	Kinds []commands.Kind
 
 	Engine     Engine
@@ -62,7 +62,7 @@ func (o Options) withDefaults() Options {
 		o.APIURL += "/"
 	}
 	if len(o.Kinds) == 0 {
-		o.Kinds = []commands.Kind{commands.KindDHCP, commands.KindVolumeLeft, commands.KindVolumeStuck}
+		o.Kinds = []commands.Kind{commands.KindDHCP, commands.KindPing, commands.KindVolumeLeft, commands.KindVolumeStuck}
 	}
 	if o.Workers <= 0 {
 		o.Workers = 8

@@ -556,6 +556,9 @@ func (p *Pass) partly() string {
 	if p.Volume != nil {
 		return "Applied. This cause is gone, and it was not the only one: "
 	}
+	if p.Peer != nil {
+		return "Applied. This edge is no longer the first to lose frames, but the ping does not get through yet: "
+	}
 	return "Applied. This edge is no longer the first to lose frames, but the guest is not served yet: "
 }
 

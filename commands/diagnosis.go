@@ -62,6 +62,9 @@ type Pass struct {
 	// Volume is what a question about a volume is about; Server, Port and Path
 	// are empty then. It is nil for other questions.
 	Volume *runners.VolumeCase
+	// Peer is whom the guest cannot reach, in a question about a ping; nil in
+	// others. Path then leads to it: its one branch ends in the peer.
+	Peer *Peer
 	// Packets is what the packet stage saw; nil before it, or without it.
 	Packets *Packets
 

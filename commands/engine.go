@@ -56,7 +56,7 @@ func (e *Engine) Ask(ctx context.Context, who Actor, q Question, o AskOptions) (
 // subjectNames are the names that a question gives, before anything is looked up.
 func subjectNames(q Question) []string {
 	var names []string
-	for _, role := range []string{"vm", "volume"} {
+	for _, role := range []string{"vm", "volume", "src", "dst"} {
 		if q.Subjects[role] != "" {
 			names = append(names, q.Subjects[role])
 		}
@@ -72,13 +72,15 @@ func askable(q Question) error {
 		return &Error{Code: CodeInvalid, Public: "Which volume is it about?", Hint: "Try: why can't volume db-data be deleted"}
 	case q.Kind == KindVolumeLeft && q.Subjects["volume"] == "" && q.Subjects["vm"] == "":
 		return &Error{Code: CodeInvalid, Public: "Which volume, or which VM, is it about?", Hint: "Try: why is volume db-data left after web-1 was deleted"}
-	case q.Kind == KindDHCP, q.Kind == KindVolumeLeft, q.Kind == KindVolumeStuck:
+	case q.Kind == KindPing && (q.Subjects["src"] == "" || q.Subjects["dst"] == ""):
+		return &Error{Code: CodeInvalid, Public: "Which two VMs is it about?", Hint: "Try: why can't web-1 ping db-1"}
+	case q.Kind == KindDHCP, q.Kind == KindPing, q.Kind == KindVolumeLeft, q.Kind == KindVolumeStuck:
 		return nil
 	case q.Kind == KindNone || q.Kind == KindHelp:
 		return &Error{Code: CodeInvalid, Public: "There is no question in that which whybot knows.", Hint: "Try: why can't web-1 get an IP"}
 	}
 	return &Error{
-		Code: CodeInvalid, Public: fmt.Sprintf("This version answers why a VM gets no IP; questions about %q are not in it.", q.Kind),
+		Code: CodeInvalid, Public: fmt.Sprintf("This version answers why a VM gets no IP or cannot ping another, and about volumes; questions about %q are not in it.", q.Kind),
 		Hint: "Try: why can't web-1 get an IP",
 	}
 }
@@ -103,6 +105,9 @@ func (e *Engine) answer(ctx context.Context, inc Incident, o AskOptions) (Answer
 func (e *Engine) examine(ctx context.Context, inc Incident, o AskOptions) (Answer, *Pass, error) {
 	if inc.Question.Kind == KindVolumeLeft || inc.Question.Kind == KindVolumeStuck {
 		return e.examineVolumes(ctx, inc, o)
+	}
+	if inc.Question.Kind == KindPing {
+		return e.examinePing(ctx, inc, o)
 	}
 	return e.examineGuest(ctx, inc, o)
 }

@@ -33,7 +33,7 @@ func (p *Pass) scopes() []Scope {
 	scopes := make([]Scope, 0, len(p.Path.Branches)+1)
 	for _, n := range p.Path.Nodes() {
 		scopes = append(scopes, Scope{
-			Node: n, Guest: n == p.Path.Node, NetworkID: p.Port.Network.ID, VXLAN: p.vxlanOn(n),
+			Node: n, Guest: n == p.Path.Node || p.Peer != nil, NetworkID: p.Port.Network.ID, VXLAN: p.vxlanOn(n),
 			Serves:  slices.ContainsFunc(p.Path.Branches, func(b Branch) bool { return b.Node == n && b.Runs(Dnsmasq) }),
 			Routers: p.Path.routersOn(n), IPv6: slices.ContainsFunc(p.Path.Exchanges(), Exchange.V6),
 		})

@@ -257,7 +257,7 @@ func (f Finding) explains(effect Finding) bool {
 // as flow says. A finding without an edge is true of the whole path.
 func (p *Path) cutBy(f Finding, b Branch, e Exchange, flow Flow) bool {
 	switch {
-	case f.Aside, f.Branch != "" && f.Branch != b.Node, f.Exchange != "" && f.Exchange != e, !p.passes(b, f.Edge):
+	case f.Aside, f.Branch != "" && f.Branch != b.Node, !f.concerns(e), !p.passes(b, f.Edge):
 		return false
 	case flow.State == FlowOffered: // the way is free up to the guest itself
 		return f.Edge == (Edge{}) || f.Edge.Direction == Reply && f.Edge.From == p.Guest[0]
@@ -268,6 +268,12 @@ func (p *Path) cutBy(f Finding, b Branch, e Exchange, flow Flow) bool {
 	default:
 		return true
 	}
+}
+
+// concerns reports whether f stops an exchange: its own, or one that comes after
+// it. Without an answer to ARP there is no echo.
+func (f Finding) concerns(e Exchange) bool {
+	return f.Exchange == "" || f.Exchange == e || f.Exchange == capture.ARP && e == capture.Echo
 }
 
 // passes reports whether the frames of b pass both ends of an edge, as far as
@@ -486,6 +492,8 @@ func (j *judgement) unnamed(c cut) Verdict {
 		v.Missing = "whether the router outside advertises on this network: " + c.branch.Beyond
 	case e.From.Node != e.To.Node:
 		v.Missing = "what lies between the two NICs: virtual switch port groups (forged transmits, promiscuous mode, VLAN trunk) and physical switch ports"
+	case e.To.Kind == HopServer && j.p.Peer != nil:
+		v.Missing = "what " + e.To.Device + " does with it: its own packet filter, its address, whether it runs"
 	case e.To.Kind == HopServer:
 		v.Missing = "why dnsmasq on " + e.To.Node + " does not answer: its log"
 	default:

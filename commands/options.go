@@ -56,7 +56,9 @@ type Options struct {
 	Committer Committer
 	Cloud     Cloud
 	// Volumes may be left out where nobody asks about volumes.
-	Volumes      Volumes
+	Volumes Volumes
+	// Groups may be left out where nobody asks about pings.
+	Groups       Groups
 	CloudChanger CloudChanger
 	Memory       Memory
 

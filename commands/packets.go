@@ -22,11 +22,15 @@ type HopFrames struct {
 	// all are the frames the capture saw, the window's and a few around it:
 	// counters are read before and after the window, never at its very ends.
 	all []capture.Frame
+	// Foreign are frames of a ping's two ends that use another address than theirs.
+	Foreign []capture.Frame
 }
 
 // Packets is what the packet stage saw.
 type Packets struct {
 	Seen map[Hop]HopFrames
+	// raw is Seen with both directions of a ping in it.
+	raw map[Hop]HopFrames
 	// Took is how long all hops were listening together.
 	Took time.Duration
 	// Before and After are the firewall readings taken while all captures
@@ -103,7 +107,7 @@ func (ps *Packets) Trace(p *Path, b Branch, e Exchange) Flow {
 // granted and offered are the replies that give a guest its address, and those
 // that only announce one.
 var (
-	granted = map[Exchange]string{capture.DHCP: "Ack", capture.DHCPv6: "Reply", capture.RA: capture.Advertisement}
+	granted = map[Exchange]string{capture.DHCP: "Ack", capture.DHCPv6: "Reply", capture.RA: capture.Advertisement, capture.ARP: capture.AnswerType, capture.Echo: capture.AnswerType}
 	offered = map[Exchange]string{capture.DHCP: "Offer", capture.DHCPv6: "Advertise"}
 )
 
@@ -196,7 +200,7 @@ func (t trace) requests(h Hop) int {
 
 // toAll reports whether f is a request to every server of the segment.
 func toAll(f capture.Frame) bool {
-	return !f.Reply && (f.DstMAC == Broadcast || f.Exchange.V6())
+	return !f.Reply && (f.DstMAC == Broadcast || f.Exchange.V6() || slices.Contains(pings, f.Exchange))
 }
 
 // replies counts the frames of the branch's server seen at h.
@@ -327,7 +331,7 @@ func (ps *Packets) Lines(h Hop, limit int) string {
 		text += f.String() + "\n"
 	}
 	if text == "" {
-		return "(no DHCP frame of the guest)\n"
+		return "(no frame of the guest)\n"
 	}
 	return text
 }

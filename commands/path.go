@@ -19,7 +19,7 @@ const (
 	HopSegment HopKind = "segment" // VLAN sub-interface or VXLAN device
 	HopNIC     HopKind = "nic"     // the physical interface below the segment
 	HopNetns   HopKind = "netns"   // the namespace end of a DHCP port
-	HopServer  HopKind = "server"  // dnsmasq or radvd, or a router outside
+	HopServer  HopKind = "server"  // dnsmasq or radvd, a router outside, or the guest that is pinged
 )
 
 // A Hop is one device a frame passes on its way.
@@ -113,7 +113,7 @@ func (p *Path) Tap() (Hop, bool) {
 // Exchanges returns what the guest needs of the path's servers, each once.
 func (p *Path) Exchanges() []Exchange {
 	var all []Exchange
-	for _, e := range []Exchange{capture.DHCP, capture.DHCPv6, capture.RA} {
+	for _, e := range []Exchange{capture.DHCP, capture.DHCPv6, capture.RA, capture.ARP, capture.Echo} {
 		if slices.ContainsFunc(p.Branches, func(b Branch) bool { return slices.Contains(b.Exchanges, e) }) {
 			all = append(all, e)
 		}

@@ -196,6 +196,9 @@ func (f *Firewall) others(r Ruling, v6 bool) Ruling {
 // packet is the guest's frame as iptables sees it leaving by the bridge port
 // out.
 func (p *Pass) packet(c Crossing, out string) netfilter.Packet {
+	if p.Peer != nil {
+		return p.pingPacket(c, out)
+	}
 	if c.Exchange.V6() {
 		return p.packet6(c, out)
 	}

@@ -101,7 +101,7 @@ func counts(g netfilter.Growth, e netfilter.Ending) bool {
 // meets counts how often one frame at c comes to the end e: once, or for a
 // flooded broadcast once for each port of the bridge whose copy ends there.
 func (p *Pass) meets(f *Firewall, c Crossing, e netfilter.Ending) uint64 {
-	if c.Direction == Reply && c.Exchange != capture.RA { // an advertisement is for all
+	if c.Exchange == capture.Echo || c.Direction == Reply && c.Exchange != capture.RA { // an advertisement is for all
 		return 1
 	}
 	var n uint64

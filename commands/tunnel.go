@@ -183,6 +183,9 @@ func (w *watch) tunnelSpec(h Hop) (runners.CaptureSpec, error) {
 		}
 	}
 	filter, err := capture.TunnelFilter(port.Port.MAC, port.Network.SegmentationID.Or(0), slices.Sorted(maps.Keys(ports))...)
+	if peer := w.x.pass.Peer; peer != nil {
+		filter, err = capture.TunnelFilterPing(port.Port.MAC, peer.Port.Port.MAC, port.Network.SegmentationID.Or(0), slices.Sorted(maps.Keys(ports))...)
+	}
 	if err != nil {
 		return runners.CaptureSpec{}, &runners.Error{Kind: runners.Invalid, Runner: "openstack", Target: "port " + port.Port.ID, Op: "MAC address and segment", Err: err}
 	}

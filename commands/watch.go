@@ -54,12 +54,14 @@ type watch struct {
 	holder string                 // who answers for the guest's address
 	asked  bool                   // that question was put, from one namespace at least
 	wake   chan struct{}          // a frame came or the holder is known
+
+	enoughAt map[Exchange]time.Time // when enough of a ping was sent to tell what becomes of it
 }
 
 // watchPackets arms captures at every hop, waits until what happens to the
 // guest's frames is decided, and puts what was seen into the pass.
 func (x *examination) watchPackets(ctx context.Context) {
-	w := &watch{x: x, hops: capturable(x.pass.Path), seen: map[Hop]*HopFrames{}, early: map[Hop]int{}, last: map[Exchange]time.Time{}, reply: map[Exchange]time.Time{}, wake: make(chan struct{}, 1)}
+	w := &watch{x: x, hops: capturable(x.pass.Path), seen: map[Hop]*HopFrames{}, early: map[Hop]int{}, last: map[Exchange]time.Time{}, reply: map[Exchange]time.Time{}, wake: make(chan struct{}, 1), enoughAt: map[Exchange]time.Time{}}
 	readers, stop := w.arm(ctx)
 	defer func() {
 		stop()
@@ -159,6 +161,9 @@ func (w *watch) capturing(h Hop, filter string) runners.CaptureSpec {
 
 // filter selects what the path is about: of IPv6 nothing unless it is.
 func (w *watch) filter(vlan int) (string, error) {
+	if peer := w.x.pass.Peer; peer != nil {
+		return capture.FilterPing(w.x.pass.Port.Port.MAC, peer.Port.Port.MAC, vlan)
+	}
 	if slices.ContainsFunc(w.x.pass.Path.Exchanges(), Exchange.V6) {
 		return capture.FilterIPv6(w.x.pass.Port.Port.MAC, vlan)
 	}
@@ -206,6 +211,10 @@ func (w *watch) read(h Hop, stream io.Reader) {
 			w.seen[h].Strays = append(w.seen[h].Strays, f)
 			return
 		}
+		if w.x.pass.Peer != nil && !w.x.pass.asks(f) && !w.x.pass.asksBack(f) {
+			w.seen[h].Foreign = append(w.seen[h].Foreign, f)
+			return
+		}
 		w.seen[h].Frames = append(w.seen[h].Frames, f)
 		now := time.Now()
 		w.last[f.Exchange] = now
@@ -246,7 +255,11 @@ func (w *watch) untilDecided(ctx context.Context, armed time.Time) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	told := 0
-	for !w.decided(armed, time.Now()) {
+	decided := w.decided
+	if w.x.pass.Peer != nil {
+		decided = w.pingDecided
+	}
+	for !decided(armed, time.Now()) {
 		select {
 		case <-ctx.Done():
 			return
@@ -349,6 +362,9 @@ func (w *watch) counted() map[Hop]HopFrames {
 	m := w.snapshot()
 	for h, s := range m {
 		s.Frames = s.Frames[w.early[h]:]
+		if w.x.pass.Peer != nil {
+			s = s.only(w.x.pass.asks)
+		}
 		m[h] = s
 	}
 	return m
@@ -379,6 +395,10 @@ func (w *watch) fill(ps *Packets) {
 			}
 		}
 		ps.Seen[h] = s
+	}
+	if w.x.pass.Peer != nil {
+		ps.raw = ps.Seen
+		ps.Seen = ps.heard(w.x.pass.asks).Seen
 	}
 	tap, _ := w.x.pass.Path.Tap()
 	ps.TapBefore, ps.TapAfter = linkOf(ps.Before[tap.Node], tap), linkOf(ps.After[tap.Node], tap)

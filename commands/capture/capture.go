@@ -1,6 +1,6 @@
-// Package capture reads DHCP and DHCPv6 frames and router advertisements out of
-// packet captures: what tcpdump writes with -w, decoded frame by frame while it
-// still runs.
+// Package capture reads DHCP and DHCPv6 frames, router advertisements, ARP and
+// echoes out of packet captures: what tcpdump writes with -w, decoded frame by
+// frame while it still runs.
 package capture
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// An Exchange is a way in which a guest gets its address.
+// An Exchange is a way in which a guest gets its address, or a step of a ping.
 type Exchange string
 
 // Exchanges. A router advertisement is the reply of RA; a guest that listens to
@@ -26,6 +26,8 @@ const (
 	DHCP   Exchange = "DHCP"                 // DISCOVER, OFFER, REQUEST, ACK
 	DHCPv6 Exchange = "DHCPv6"               // SOLICIT, ADVERTISE, REQUEST, REPLY
 	RA     Exchange = "router advertisement" // router solicitation and advertisement
+	ARP    Exchange = "ARP"                  // who has the address, and who says so
+	Echo   Exchange = "ping"                 // ICMP echo request and reply
 )
 
 // V6 reports whether the exchange gives IPv6 addresses.
@@ -68,6 +70,9 @@ func (f Frame) String() string {
 	if f.VLAN != 0 {
 		s += fmt.Sprintf(" vlan %d", f.VLAN)
 	}
+	if f.Exchange == ARP || f.Exchange == Echo {
+		return s + f.pingLine() + f.tunnelLine()
+	}
 	s += fmt.Sprintf(" %s > %s", f.Src, f.Dst)
 	if f.Exchange == RA {
 		s += " ICMPv6 " + f.Type
@@ -83,10 +88,14 @@ func (f Frame) String() string {
 	if f.Checksum == ChecksumBad {
 		s += " [bad udp cksum]"
 	}
-	if f.VNI != 0 {
-		s += fmt.Sprintf(" (in VXLAN %d, %s > %s)", f.VNI, f.OuterSrc, f.OuterDst)
+	return s + f.tunnelLine()
+}
+
+func (f Frame) tunnelLine() string {
+	if f.VNI == 0 {
+		return ""
 	}
-	return s
+	return fmt.Sprintf(" (in VXLAN %d, %s > %s)", f.VNI, f.OuterSrc, f.OuterDst)
 }
 
 // Filter returns the BPF expression for a guest's DHCP frames: both
@@ -153,7 +162,7 @@ func decodePacket(pkt gopacket.Packet, at time.Time) (Frame, bool) {
 	if tag, ok := pkt.Layer(layers.LayerTypeDot1Q).(*layers.Dot1Q); ok {
 		f.VLAN = int(tag.VLANIdentifier)
 	}
-	ok := decodeDHCP(pkt, &f) || decodeIPv6(pkt, &f)
+	ok := decodeDHCP(pkt, &f) || decodeIPv6(pkt, &f) || decodePing(pkt, &f)
 	return f, ok
 }
 

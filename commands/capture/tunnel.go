@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -32,9 +31,26 @@ const vniFlag = 0x08
 // own address; advertisements to everybody belong to every guest.
 func TunnelFilter(mac string, vni int, ports ...int) (string, error) {
 	hw, err := net.ParseMAC(mac)
-	switch {
-	case err != nil || len(hw) != 6:
+	if err != nil || len(hw) != 6 {
 		return "", fmt.Errorf("not an Ethernet address: %q", mac)
+	}
+	head, err := tunnelHead(vni, ports)
+	if err != nil {
+		return "", err
+	}
+	is := func(at int) string { return macAt(hw, at) }
+	dhcp := fmt.Sprintf("udp[%d:2] = 0x0800 and udp[%d] = 0x45 and udp[%d] = 17 and (udp[%d:2] = 67 or udp[%d:2] = 67) and %s",
+		innerIP-2, innerIP, innerIP+9, innerUDP4, innerUDP4+2, is(innerBOOTP+28))
+	guests := fmt.Sprintf("((%s) or (%s))", is(innerMAC), is(innerMAC+6))
+	dhcpv6 := fmt.Sprintf("udp[%d] = 17 and (udp[%d:2] = 547 or udp[%d:2] = 547) and %s", innerIP+6, innerUDP6, innerUDP6+2, guests)
+	ra := fmt.Sprintf("udp[%d] = 58 and (udp[%d] = 134 or (udp[%d] = 133 and %s))", innerIP+6, innerUDP6, innerUDP6, guests)
+	return fmt.Sprintf("%s and ((%s) or (udp[%d:2] = 0x86dd and ((%s) or (%s))))", head, dhcp, innerIP-2, dhcpv6, ra), nil
+}
+
+// tunnelHead matches the packets of one VXLAN: UDP to one of the ports, with the
+// network's identifier.
+func tunnelHead(vni int, ports []int) (string, error) {
+	switch {
 	case vni <= 0 || vni >= 1<<24:
 		return "", fmt.Errorf("not a VXLAN network identifier: %d", vni)
 	case len(ports) == 0:
@@ -44,17 +60,8 @@ func TunnelFilter(mac string, vni int, ports ...int) (string, error) {
 	for i, p := range ports {
 		to[i] = fmt.Sprintf("dst port %d", p)
 	}
-	head, tail := binary.BigEndian.Uint32(hw[:4]), binary.BigEndian.Uint16(hw[4:])
-	is := func(at int) string {
-		return fmt.Sprintf("udp[%d:4] = 0x%08x and udp[%d:2] = 0x%04x", at, head, at+4, tail)
-	}
-	dhcp := fmt.Sprintf("udp[%d:2] = 0x0800 and udp[%d] = 0x45 and udp[%d] = 17 and (udp[%d:2] = 67 or udp[%d:2] = 67) and %s",
-		innerIP-2, innerIP, innerIP+9, innerUDP4, innerUDP4+2, is(innerBOOTP+28))
-	guests := fmt.Sprintf("((%s) or (%s))", is(innerMAC), is(innerMAC+6))
-	dhcpv6 := fmt.Sprintf("udp[%d] = 17 and (udp[%d:2] = 547 or udp[%d:2] = 547) and %s", innerIP+6, innerUDP6, innerUDP6+2, guests)
-	ra := fmt.Sprintf("udp[%d] = 58 and (udp[%d] = 134 or (udp[%d] = 133 and %s))", innerIP+6, innerUDP6, innerUDP6, guests)
-	return fmt.Sprintf("udp and (%s) and udp[%d] & %d != 0 and udp[%d:4] & 0xffffff00 = 0x%08x and ((%s) or (udp[%d:2] = 0x86dd and ((%s) or (%s))))",
-		strings.Join(to, " or "), udpHeader, vniFlag, udpHeader+4, vni<<8, dhcp, innerIP-2, dhcpv6, ra), nil
+	return fmt.Sprintf("udp and (%s) and udp[%d] & %d != 0 and udp[%d:4] & 0xffffff00 = 0x%08x",
+		strings.Join(to, " or "), udpHeader, vniFlag, udpHeader+4, vni<<8), nil
 }
 
 // A tunnelled frame is what a VXLAN packet carries.

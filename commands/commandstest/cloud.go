@@ -28,7 +28,7 @@ type words map[string]string
 
 // cloudKeys says which words each line may have; "" is the one without a key.
 var cloudKeys = map[string]string{
-	"server": " id status task host fault", "port": "id mac ip ip6 host vif admin to", "network": " id type physnet segment admin",
+	"server": " id status task host fault", "port": "id mac ip ip6 host vif admin to groups secure", "network": " id type physnet segment admin",
 	"subnet": " dhcp pool used total mode ra", "dhcp": "id mac ip ip6 host admin", "use": "", "router": "id mac ip6 host router",
 	"dhcp-agent": " host alive admin heard", "spare-agent": "host alive admin networks", "l2-agent": " host maps alive heard tunnel l2pop",
 }
@@ -82,8 +82,11 @@ func (w words) maybe(name string) runners.Maybe[string] {
 
 // FindServers finds the one server whatever it is called: names are the
 // OpenStack runner's business.
-func (c cloudFacts) FindServers(context.Context, string) ([]runners.Server, error) {
+func (c cloudFacts) FindServers(_ context.Context, ref string) ([]runners.Server, error) {
 	w := c.first("server")
+	if peer := c.first("peer"); ref == peer[""] && ref != "" {
+		w = peer
+	}
 	s := runners.Server{ID: w["id"], Name: w[""], Status: w["status"], TaskState: w["task"], Host: w.maybe("host"), Fault: strings.ReplaceAll(w["fault"], "_", " ")}
 	return []runners.Server{s}, nil
 }
@@ -96,6 +99,9 @@ func (c cloudFacts) Attachments(_ context.Context, s runners.Server) ([]runners.
 	}
 	a := runners.Attachment{Network: network, DHCPAgents: c.dhcpAgents(), L2Agents: c.l2Agents(), Agents: c.agents()}
 	w := c.first("port")
+	if s.ID == c.first("peer")["id"] {
+		w = c.first("peer-port")
+	}
 	a.Port = c.port(w, "compute:nova")
 	a.Port.DeviceID, a.Port.VIFType, a.Port.MigratingTo = s.ID, w.maybe("vif"), w.maybe("to")
 	if a.Subnets, a.Use, err = c.subnets(network.ID); err != nil {
@@ -108,6 +114,9 @@ func (c cloudFacts) Attachments(_ context.Context, s runners.Server) ([]runners.
 		port := c.port(w, "network:router_interface")
 		port.DeviceID = w["router"]
 		a.RouterPorts = append(a.RouterPorts, port)
+	}
+	if other := w["network"]; other != "" {
+		c.elsewhere(&a, other)
 	}
 	return []runners.Attachment{a}, nil
 }
@@ -145,6 +154,12 @@ func (c cloudFacts) port(w words, owner string) runners.Port {
 	p := runners.Port{
 		ID: w["id"], NetworkID: c.first("network")["id"], DeviceOwner: owner, MAC: w["mac"], Status: "ACTIVE", AdminUp: w["admin"] != "down",
 		HostID: w.maybe("host"),
+	}
+	if w["groups"] != "" && w["groups"] != "none" {
+		p.SecurityGroups = strings.Split(w["groups"], ",")
+	}
+	if w["secure"] != "" {
+		p.PortSecurity = runners.Known(w["secure"] == "yes")
 	}
 	for _, key := range []string{"ip", "ip6"} {
 		address, err := netip.ParseAddr(w[key])

@@ -43,6 +43,9 @@
 //	+1.001 offer from ADDRESS  when the network has several servers
 //	+1.000 discover to ADDRESS inside a tunnel, when not to the other node's end
 //
+//	+1.000 who-has             of a ping by the guest; also is-at, echo, echo-reply, and
+//	                           who-has-back and so on of one by its peer
+//
 // behind which may stand `from ADDRESS@MAC` for a server that is not Neutron's,
 // `gives ADDRESS`, `sum good` or `sum bad` for its UDP checksum, and `tag N` for
 // another tag on a NIC than the network's.

@@ -68,7 +68,8 @@ func parseFrame(line string) (frameLine, error) {
 		return frameLine{}, fmt.Errorf("%q does not begin with a time such as +1.000", line)
 	}
 	_, ok := messages[words[1]]
-	if _, ok6 := messages6[words[1]]; !ok && !ok6 {
+	_, ping := pingWords[words[1]]
+	if _, ok6 := messages6[words[1]]; !ok && !ok6 && !ping {
 		return frameLine{}, fmt.Errorf("%q is no message a fixture knows", words[1])
 	}
 	f := frameLine{at: time.Duration(seconds * float64(time.Second)), word: words[1]}

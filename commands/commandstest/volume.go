@@ -34,6 +34,9 @@ func (f *Fixture) isVolume() bool {
 // asked is the fixture's question.
 func (f *Fixture) asked() commands.Question {
 	q := commands.Question{Kind: commands.KindDHCP, Text: f.question, Subjects: map[string]string{"vm": f.cloud.first("server")[""]}}
+	if f.kind == commands.KindPing {
+		return f.askedPing()
+	}
 	if f.isVolume() {
 		q.Kind, q.Subjects = f.kind, map[string]string{"volume": f.cloud.first("volume")[""]}
 	}
@@ -218,5 +221,6 @@ func (v volumeWorld) ofServer(id string) (runners.Maybe[[]runners.Mapping], runn
 func keysOf() map[string]string {
 	all := maps.Clone(cloudKeys)
 	maps.Copy(all, volumeKeys)
+	maps.Copy(all, pingKeys)
 	return all
 }

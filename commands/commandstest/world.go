@@ -193,6 +193,9 @@ func (w *world) envelope(filter string) (envelope, error) {
 		if err != nil {
 			return envelope{}, err
 		}
+		if ping, err := capture.FilterPing(mac, w.f.cloud.first("peer-port")["mac"], vlan); err == nil && filter == ping {
+			return envelope{vlan: uint16(vlan)}, nil //nolint:gosec // a VLAN has 12 bits
+		}
 		if ipv6, err := capture.FilterIPv6(mac, vlan); err == nil && (filter == ipv4 || filter == ipv6) {
 			return envelope{vlan: uint16(vlan)}, nil //nolint:gosec // a VLAN has 12 bits
 		}
@@ -234,6 +237,9 @@ func (w *world) frames(s captureSection, around envelope) ([]record, error) {
 
 // frame is a line's frame on the wire, tagged when vlan is not 0.
 func (w *world) frame(line frameLine, guest end, vlan uint16) ([]byte, error) {
+	if _, ok := pingWords[line.word]; ok {
+		return w.pingFrame(line, guest, vlan)
+	}
 	if m, ok := messages6[line.word]; ok {
 		return w.frame6(m, line, guest, vlan)
 	}

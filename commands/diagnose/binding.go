@@ -20,7 +20,7 @@ var NotBound = register(&commands.Diagnosis{
 node. Why is asked in this order: no L2 agent of that host name, a dead one, one
 without the physical network, or something only neutron-server's log tells. A
 guest that does not run is unbound without harm.`,
-	Explains: []commands.Kind{commands.KindDHCP},
+	Explains: alongTheWay,
 	Run: func(_ context.Context, p *commands.Pass) error {
 		vif, known := p.Port.Port.VIFType.Get()
 		switch {

@@ -15,7 +15,7 @@ import (
 
 // ForwardReject is DHCP-01: a REJECT or DROP rule that comes before neutron's
 // accept, or that neutron's accept of the other direction does not cover.
-var ForwardReject = filter("DHCP-01", "A REJECT rule in FORWARD drops the DHCP packets", `
+var ForwardReject = filter("DHCP-01", "A REJECT rule in FORWARD drops the packets", `
 The listing alone proves nothing: the same rule is harmless behind neutron's
 ACCEPT and with bridge-nf-call-iptables=0. Each bridge the guest's frames cross
 is evaluated rule by rule; it is proven when frames end on exactly that edge
@@ -31,7 +31,7 @@ what drops: a policy, or a rule on a node that has no accept for the port.`)
 
 // NFTReject is DHCP-03: a rule of nftables (firewalld, or an administrator's)
 // or of ebtables that iptables does not show.
-var NFTReject = filter("DHCP-03", "nftables drops the DHCP packets where iptables shows nothing", `
+var NFTReject = filter("DHCP-03", "nftables drops the packets where iptables shows nothing", `
 Every table of nftables is evaluated, whatever its family and priority: a drop
 in any of them drops. Evaluated and proven as DHCP-01. firewalld's rules carry
 no counters; a drop by one of them is probable, however plain the rules read.`)
@@ -62,7 +62,7 @@ what neutron's chain for its tap dropped.`,
 // filter registers a diagnosis of a filter that drops the guest's frames.
 func filter(id, title, doc string) *commands.Diagnosis {
 	return register(&commands.Diagnosis{
-		Name: id, Title: title, Doc: doc[1:], Explains: []commands.Kind{commands.KindDHCP}, Probes: firewallProbes,
+		Name: id, Title: title, Doc: doc[1:], Explains: alongTheWay, Probes: firewallProbes,
 		Run: func(_ context.Context, p *commands.Pass) error {
 			return filtered(p, func(o obstacle) bool { return o.cause() == id })
 		},

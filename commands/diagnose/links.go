@@ -20,7 +20,7 @@ var TapNotInBridge = register(&commands.Diagnosis{
 	Title: "The tap is not in the bridge of its network",
 	Doc: `The tap exists and its master is not the network's bridge. A tap that does not
 exist at all is another matter (the guest is not plugged on this node).`,
-	Explains: []commands.Kind{commands.KindDHCP},
+	Explains: alongTheWay,
 	Probes:   linkProbes,
 	Run: func(_ context.Context, p *commands.Pass) error {
 		return eachHop(p, commands.HopTap, func(h, bridge commands.Hop, branch string, links node.Links) error {
@@ -46,7 +46,7 @@ var SegmentNotInBridge = register(&commands.Diagnosis{
 	Doc: `The sub-interface named by the L2 agent's interface mapping and the VLAN id is
 missing or has another master. Without the mapping the name is not known and
 nothing is said.`,
-	Explains: []commands.Kind{commands.KindDHCP},
+	Explains: alongTheWay,
 	Probes: func(s commands.Scope) []runners.Probe {
 		return append(linkProbes(s), runners.Probe{Name: "vlan-module", Argv: []string{"test", "-d", "/proc/net/vlan"}})
 	},
@@ -77,7 +77,7 @@ var LinkDown = register(&commands.Diagnosis{
 	Doc: `Administratively down, or up without carrier (cable, or the virtual NIC
 disconnected). A tap whose port is set down in Neutron is down for that. The
 guest's own tap without carrier is the guest's affair (DHCP-42).`,
-	Explains: []commands.Kind{commands.KindDHCP},
+	Explains: alongTheWay,
 	Probes:   linkProbes,
 	Run: func(_ context.Context, p *commands.Pass) error {
 		var errs []error
@@ -143,7 +143,11 @@ func portSetDown(p *commands.Pass, h commands.Hop) string {
 	if h.Kind != commands.HopTap {
 		return ""
 	}
-	for _, port := range append([]runners.Port{p.Port.Port}, p.Port.DHCPPorts...) {
+	ports := append([]runners.Port{p.Port.Port}, p.Port.DHCPPorts...)
+	if p.Peer != nil {
+		ports = append(ports, p.Peer.Port.Port)
+	}
+	for _, port := range ports {
 		if commands.TapName(port.ID) == h.Device && !port.AdminUp {
 			return port.ID
 		}

@@ -19,7 +19,7 @@ var NovaChains = register(&commands.Diagnosis{
 took them away, or firewall_driver still has nova write them. That they are
 there is no reason for an outage; it is one when the evaluator says that one of
 them drops the frames, which is then proven as DHCP-01 is.`,
-	Explains: []commands.Kind{commands.KindDHCP},
+	Explains: alongTheWay,
 	Probes:   firewallProbes,
 	Run: func(_ context.Context, p *commands.Pass) error {
 		dropping := map[string]bool{}

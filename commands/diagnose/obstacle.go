@@ -270,6 +270,9 @@ func (o obstacle) fixes() []commands.Suggestion {
 	case !o.iptables(), o.ending.Table != "filter":
 		return nil // an accept in FORWARD does not help against a drop elsewhere
 	}
+	if o.p.Peer != nil {
+		return o.withoutAccept(nil) // an accept above neutron's chains would bypass the security groups
+	}
 	n := o.crossing.Bridge.Node
 	accept := map[string]string{"binary": o.ruling.View.Binary, "chain": "FORWARD", "port": o.port().Device}
 	if base := o.ending.BaseRule(); base != nil {
@@ -284,7 +287,13 @@ func (o obstacle) fixes() []commands.Suggestion {
 	for _, d := range o.dropped() {
 		accept[string(d)] = "yes"
 	}
-	out := []commands.Suggestion{{Fix: fix.PhysdevAccept, Node: n, Args: accept}}
+	return o.withoutAccept([]commands.Suggestion{{Fix: fix.PhysdevAccept, Node: n, Args: accept}})
+}
+
+// withoutAccept adds to what is suggested the deletion of the rule, and the file
+// that it comes from.
+func (o obstacle) withoutAccept(out []commands.Suggestion) []commands.Suggestion {
+	n := o.crossing.Bridge.Node
 	if o.ending.Rule == nil || o.ending.Rule.Chain != "FORWARD" {
 		return out
 	}

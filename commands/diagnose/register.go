@@ -9,6 +9,10 @@ import (
 
 var all []*commands.Diagnosis
 
+// alongTheWay are the kinds of question about frames that pass bridges and wires:
+// what stops one kind of frame there may stop any.
+var alongTheWay = []commands.Kind{commands.KindDHCP, commands.KindPing}
+
 // register adds a diagnosis: `var X = register(...)` in its own file is all
 // there is to adding one.
 func register(d *commands.Diagnosis) *commands.Diagnosis {

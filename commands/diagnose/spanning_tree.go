@@ -21,7 +21,7 @@ var SpanningTree = register(&commands.Diagnosis{
 Listening and learning pass by themselves after twice the forward delay, which
 is longer than many guests ask; blocking does not. A port that goes on waiting
 after spanning tree was switched off waits all the same.`,
-	Explains: []commands.Kind{commands.KindDHCP},
+	Explains: alongTheWay,
 	Probes:   linkProbes,
 	Run: func(_ context.Context, p *commands.Pass) error {
 		kinds := []commands.HopKind{commands.HopTap, commands.HopSegment}

@@ -24,7 +24,7 @@ var VLANMismatch = register(&commands.Diagnosis{
 the network's segmentation id, and the other end of the path carries a third
 one or the right one. Two ends that are wrong alike reach one another. A device
 that has only the name, and is no VLAN link, says nothing.`,
-	Explains: []commands.Kind{commands.KindDHCP},
+	Explains: alongTheWay,
 	Probes: func(s commands.Scope) []runners.Probe {
 		return append(linkProbes(s), runners.Probe{Name: "vlan-module", Argv: []string{"test", "-d", "/proc/net/vlan"}})
 	},

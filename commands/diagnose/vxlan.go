@@ -28,7 +28,7 @@ device, or leave one NIC and do not arrive at the other. A rule of INPUT is the
 cause when the evaluator says that it decides the packet, the frames end on
 exactly that step and its counter grew by them. The same rule is harmless behind
 one that accepts. What lies between the NICs is never more than probable.`,
-	Explains: []commands.Kind{commands.KindDHCP},
+	Explains: alongTheWay,
 	Probes:   tunnelOnly(firewallProbes),
 	Run: func(_ context.Context, p *commands.Pass) error {
 		var errs []error
@@ -61,7 +61,7 @@ is missing for the peer's address is the cause when the frames are in the device
 and not on the NIC below it. Entries of other peers, stale ones too, do no harm.
 Without l2_population a multicast group takes their place: both ends must have
 the same.`,
-	Explains: []commands.Kind{commands.KindDHCP},
+	Explains: alongTheWay,
 	Probes: tunnelOnly(func(s commands.Scope) []runners.Probe {
 		return append(linkProbes(s), node.FDBProbe(s.VXLAN))
 	}),
@@ -108,7 +108,7 @@ func unproven(flow commands.Flow) string {
 	if flow.State == commands.FlowLost {
 		return "frames that get this far: they end before, at " + flow.Edge.To.String()
 	}
-	return "a DHCP packet of the guest that is seen to end there"
+	return "a packet of the guest that is seen to end there"
 }
 
 // blockedAt looks at what a node does to the packets of one step: its firewall,

@@ -70,7 +70,7 @@ func (s Style) path(w io.Writer, a commands.Answer) {
 	if len(a.Path) == 0 {
 		return
 	}
-	s.title(w, "Path", "guest -> DHCP server; DHCP frames of "+clean(a.VM)+" counted")
+	s.title(w, "Path", counted(a))
 	width := 0
 	for _, h := range a.Path {
 		width = max(width, len(h.String()))
@@ -88,6 +88,14 @@ func (s Style) path(w io.Writer, a commands.Answer) {
 		}
 		fmt.Fprintf(w, "  %s %-*s  %s\n", mark, width, clean(h.String()), count)
 	}
+}
+
+// counted says what the numbers along a path are.
+func counted(a commands.Answer) string {
+	if a.Question.Kind == commands.KindPing {
+		return "one VM -> the other; ARP and echoes of a ping from " + clean(a.VM) + " counted"
+	}
+	return "guest -> DHCP server; DHCP frames of " + clean(a.VM) + " counted"
 }
 
 func (s Style) finding(w io.Writer, f commands.Finding, evidence, summary bool) {

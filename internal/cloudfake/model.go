@@ -19,6 +19,8 @@ type Model struct {
 	DHCPBindings []DHCPBinding
 	FloatingIPs  []FloatingIP
 
+	SecurityGroups []SecurityGroup
+
 	// ComputeServices are Nova's services.
 	ComputeServices []ComputeService
 
@@ -131,6 +133,22 @@ type Port struct {
 	HostID              string
 	VIFType             string // bridge when empty and HostID is set, else unbound
 	MigratingTo         string // the host that a live migration moves it to
+}
+
+// A SecurityGroup is a Neutron security group with its rules.
+type SecurityGroup struct {
+	ID, Name, ProjectID string
+	Rules               []SecurityRule
+}
+
+// A SecurityRule lets something pass, over IPv4.
+type SecurityRule struct {
+	ID, Direction string
+	Protocol      string // null in the API when empty
+	// PortMin and PortMax are null when zero; of ICMP no test needs the type 0.
+	PortMin, PortMax int
+	// RemotePrefix and RemoteGroup are null when empty.
+	RemotePrefix, RemoteGroup string
 }
 
 // An Agent is a Neutron agent.

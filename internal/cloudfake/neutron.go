@@ -102,6 +102,10 @@ func collectionNamed(name string) (collection, bool) {
 		return collection{
 			singular: "network_ip_availability", kind: "Network", all: (*call).ipAvailabilities, id: "network_id", secret: true,
 		}, true
+	case "security-groups":
+		return collection{singular: "security_group", kind: "SecurityGroup", all: (*call).securityGroups}, true
+	case "security-group-rules":
+		return collection{singular: "security_group_rule", kind: "SecurityGroupRule", all: (*call).securityRules}, true
 	case "floatingips":
 		return collection{singular: "floatingip", kind: "FloatingIP", all: (*call).floatingIPs}, true
 	}

@@ -18,7 +18,7 @@ const (
 
 // newModel is what OpenStack knows about the plan.
 func newModel(p plan, o Options) cloudfake.Model {
-	m := cloudfake.Model{Projects: []cloudfake.Project{{ID: projectID, Name: "payments"}}}
+	m := cloudfake.Model{Projects: []cloudfake.Project{{ID: projectID, Name: "payments"}}, SecurityGroups: []cloudfake.SecurityGroup{webGroup()}}
 	for _, n := range p.networks {
 		addNetwork(&m, n)
 	}
@@ -42,6 +42,19 @@ func newModel(p plan, o Options) cloudfake.Model {
 	}
 	return m
 }
+
+// webGroup is every guest's group, as writeSecurityGroup has it in the chains.
+func webGroup() cloudfake.SecurityGroup {
+	return cloudfake.SecurityGroup{ID: groupID, Name: "web", ProjectID: projectID, Rules: []cloudfake.SecurityRule{
+		{ID: "2d0a7f3e-5b14-4c69-8e70-1f2a3b4c5d60", Direction: "egress"},
+		{ID: "3e1b8a4f-6c25-4d7a-9f81-2a3b4c5d6e71", Direction: "ingress", Protocol: "tcp", PortMin: 443, PortMax: 443},
+		{ID: icmpRule, Direction: "ingress", Protocol: "icmp"},
+		{ID: "5a3daa6b-8e47-4f9c-b1a3-4c5d6e7f8a93", Direction: "ingress", Protocol: "tcp", PortMin: 22, PortMax: 22},
+	}}
+}
+
+// icmpRule is the rule of webGroup that admits pings.
+const icmpRule = "4f2c9b5a-7d36-4e8b-a092-3b4c5d6e7f82"
 
 func addNetwork(m *cloudfake.Model, n Network) {
 	m.Networks = append(m.Networks, cloudfake.Network{

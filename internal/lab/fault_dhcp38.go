@@ -45,7 +45,7 @@ ip link set "$2" master "$master" up
 ip -n "qdhcp-$1" link del near0
 /usr/lib/whylab/dhcp-agent enable "$1"`
 
-	farDelay = 10 * time.Millisecond
+	farDelay = 60 * time.Millisecond
 )
 
 // dhcp38 is a DHCP server that is not Neutron's and is nearer to the guest.

@@ -102,6 +102,14 @@ func (v *VM) StopAsking(ctx context.Context) error {
 	return v.orders(ctx, "stop", "forget")
 }
 
+// Ping makes the guest ping an address, once a second, until StopPing.
+func (v *VM) Ping(ctx context.Context, address string) error {
+	return v.orders(ctx, "stop-ping", "ping "+address)
+}
+
+// StopPing ends what Ping began.
+func (v *VM) StopPing(ctx context.Context) error { return v.orders(ctx, "stop-ping") }
+
 func (v *VM) orders(ctx context.Context, lines ...string) error {
 	for _, o := range lines {
 		if err := v.cell.order(ctx, o); err != nil {

@@ -7,7 +7,7 @@ export LEASE="$directory/lease" KEEP=
 exec 2>>"$directory/log"
 # 3 DISCOVERs 2 s apart, a pause of 3 s, and again
 ask="busybox udhcpc -f -i eth0 -t 3 -T 2 -A 3 -x hostname:$name -s $directory/udhcpc.sh"
-client='' client6=''
+client='' client6='' pinger=''
 start() { # COMMAND: a process group of its own
 	setsid sh -c "$1" </dev/null >>"$directory/log" 2>&1 &
 	client=$!
@@ -40,6 +40,16 @@ while read -r order; do
 	forget6) # with what the kernel knows of routers
 		echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6
 		echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6
+		;;
+	"ping "*) # one echo a second, as somebody who tries out leaves it running
+		busybox ping "${order#ping }" </dev/null >/dev/null 2>&1 &
+		pinger=$!
+		;;
+	stop-ping)
+		if [ -n "$pinger" ]; then
+			kill "$pinger" && wait "$pinger"
+		fi
+		pinger=''
 		;;
 	broadcast) # replies to everybody, as a client wants that hears nothing else yet
 		ask="$ask -B"
