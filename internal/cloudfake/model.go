@@ -21,6 +21,9 @@ type Model struct {
 
 	SecurityGroups []SecurityGroup
 
+	// ConsoleURL is novncproxy_base_url of the compute nodes; port 6080 of
+	// controller01 when empty.
+	ConsoleURL string
 	// ComputeServices are Nova's services.
 	ComputeServices []ComputeService
 
@@ -65,6 +68,16 @@ type Server struct {
 	Deleted time.Time
 	// ConsoleLog is the whole text of the serial console.
 	ConsoleLog string
+	// Console is the VNC console, as its compute node tells Nova.
+	Console Console
+}
+
+// A Console is where a proxy connects to for a server's console.
+type Console struct {
+	Host string // Server.Host when empty
+	Port int    // 5900 when zero
+	// Disabled answers that there is no such console.
+	Disabled bool
 }
 
 // A ComputeService is a service of Nova, which runs.

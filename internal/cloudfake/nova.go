@@ -43,6 +43,8 @@ func (q *call) novaResource(parts []string) answer {
 	switch {
 	case get && len(parts) == 1 && parts[0] == "os-services":
 		return q.computeServices()
+	case get && len(parts) == 2 && parts[0] == "os-console-auth-tokens":
+		return q.consoleDoor(parts[1])
 	case parts[0] != "servers":
 		return htmlNotFound()
 	case get && len(parts) == 1:
@@ -62,6 +64,8 @@ func (q *call) belowServer(id, what string, below []string) answer {
 	switch {
 	case what == "action" && q.Method == http.MethodPost && len(below) == 0:
 		return q.withServer(id, q.serverAction)
+	case what == "remote-consoles" && q.Method == http.MethodPost && len(below) == 0 && q.microversion >= 6:
+		return q.withServer(id, q.remoteConsole)
 	case what == "os-volume_attachments":
 		return q.withServer(id, func(s *Server) answer { return q.serverVolumes(s, below) })
 	case what == "os-instance-actions" && q.Method == http.MethodGet && len(below) == 0:

@@ -52,6 +52,8 @@ type session struct {
 	project  string
 	roles    []string
 	expires  time.Time
+	// public is Nova's public address, whichever of its addresses is used.
+	public string
 }
 
 // connect returns the session, logging in when there is none or when the one
@@ -129,6 +131,7 @@ func (c *Client) newSession(provider *gophercloud.ProviderClient) (*session, err
 		s.roles = append(s.roles, r.Name)
 	}
 	s.services = c.services(provider, catalog)
+	s.public = findEndpoint(catalog, gophercloud.EndpointOpts{Region: c.where.Region}, serviceTypes[nova])
 	return s, nil
 }
 
