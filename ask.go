@@ -80,6 +80,8 @@ func question(words []string) (commands.Question, error) {
 		return q, usageError{errors.New("which volume, or which VM, is it about? Try: why is volume db-data left after web-1 was deleted")}
 	case q.AsksBack && q.Kind == commands.KindPing:
 		return q, usageError{errors.New("which two VMs is it about? Try: why can't web-1 ping web-2")}
+	case q.AsksBack && q.Kind == commands.KindConsole:
+		return q, usageError{errors.New("which VM is it about? Try: why does the console of web-1 not open")}
 	case q.AsksBack:
 		return q, usageError{errors.New("which VM is it about? Try: why can't web-1 get an IP")}
 	}

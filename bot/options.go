@@ -62,7 +62,7 @@ func (o Options) withDefaults() Options {
 		o.APIURL += "/"
 	}
 	if len(o.Kinds) == 0 {
-		o.Kinds = []commands.Kind{commands.KindDHCP, commands.KindPing, commands.KindVolumeLeft, commands.KindVolumeStuck}
+		o.Kinds = []commands.Kind{commands.KindDHCP, commands.KindPing, commands.KindConsole, commands.KindVolumeLeft, commands.KindVolumeStuck}
 	}
 	if o.Workers <= 0 {
 		o.Workers = 8

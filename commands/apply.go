@@ -553,7 +553,7 @@ func (e *Engine) prove(ctx context.Context, p Proposal, progress func(Progress))
 
 // partly says that a cause is gone and was not the last.
 func (p *Pass) partly() string {
-	if p.Volume != nil {
+	if p.Volume != nil || p.Console != nil {
 		return "Applied. This cause is gone, and it was not the only one: "
 	}
 	if p.Peer != nil {

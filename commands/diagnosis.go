@@ -48,6 +48,8 @@ type Scope struct {
 	Routers []string
 	// Volume is the id of the volume that a question is about.
 	Volume string
+	// Proxy says that a console proxy may run on it.
+	Proxy bool
 }
 
 // A Pass is one run of one diagnosis. It holds everything Run may read and
@@ -65,6 +67,9 @@ type Pass struct {
 	// Peer is whom the guest cannot reach, in a question about a ping; nil in
 	// others. Path then leads to it: its one branch ends in the peer.
 	Peer *Peer
+	// Console is what a question about a console is about; Port and Path are empty
+	// then. It is nil for other questions.
+	Console *Console
 	// Packets is what the packet stage saw; nil before it, or without it.
 	Packets *Packets
 

@@ -74,7 +74,9 @@ func askable(q Question) error {
 		return &Error{Code: CodeInvalid, Public: "Which volume, or which VM, is it about?", Hint: "Try: why is volume db-data left after web-1 was deleted"}
 	case q.Kind == KindPing && (q.Subjects["src"] == "" || q.Subjects["dst"] == ""):
 		return &Error{Code: CodeInvalid, Public: "Which two VMs is it about?", Hint: "Try: why can't web-1 ping db-1"}
-	case q.Kind == KindDHCP, q.Kind == KindPing, q.Kind == KindVolumeLeft, q.Kind == KindVolumeStuck:
+	case q.Kind == KindConsole && q.Subjects["vm"] == "":
+		return &Error{Code: CodeInvalid, Public: "Which VM is it about?", Hint: "Try: why does the console of web-1 not open"}
+	case q.Kind == KindDHCP, q.Kind == KindPing, q.Kind == KindConsole, q.Kind == KindVolumeLeft, q.Kind == KindVolumeStuck:
 		return nil
 	case q.Kind == KindNone || q.Kind == KindHelp:
 		return &Error{Code: CodeInvalid, Public: "There is no question in that which whybot knows.", Hint: "Try: why can't web-1 get an IP"}
@@ -108,6 +110,9 @@ func (e *Engine) examine(ctx context.Context, inc Incident, o AskOptions) (Answe
 	}
 	if inc.Question.Kind == KindPing {
 		return e.examinePing(ctx, inc, o)
+	}
+	if inc.Question.Kind == KindConsole {
+		return e.examineConsole(ctx, inc, o)
 	}
 	return e.examineGuest(ctx, inc, o)
 }

@@ -30,6 +30,9 @@ func (p *Pass) scopes() []Scope {
 	if p.Volume != nil {
 		return p.volumeScopes()
 	}
+	if p.Console != nil {
+		return p.consoleScopes()
+	}
 	scopes := make([]Scope, 0, len(p.Path.Branches)+1)
 	for _, n := range p.Path.Nodes() {
 		scopes = append(scopes, Scope{

@@ -58,7 +58,9 @@ type Options struct {
 	// Volumes may be left out where nobody asks about volumes.
 	Volumes Volumes
 	// Groups may be left out where nobody asks about pings.
-	Groups       Groups
+	Groups Groups
+	// Consoles may be left out where nobody asks about consoles.
+	Consoles     Consoles
 	CloudChanger CloudChanger
 	Memory       Memory
 

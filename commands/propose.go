@@ -126,6 +126,9 @@ func entities(known []string, pass *Pass) []string {
 	if pass.Volume != nil {
 		names = pass.volumeEntities()
 	}
+	if pass.Console != nil {
+		names = pass.consoleEntities()
+	}
 	for _, n := range names {
 		if n != "" && !slices.Contains(known, n) {
 			known = append(known, n)
@@ -137,7 +140,7 @@ func entities(known []string, pass *Pass) []string {
 func (e *Engine) answerEvents(a Answer, pass *Pass) []Event {
 	now := e.o.Now()
 	places := pass.nodes()
-	if pass.Volume != nil {
+	if pass.Volume != nil || pass.Console != nil {
 		places = append([]string{"OpenStack"}, places...)
 	}
 	looked := "read " + strings.Join(places, ", ")

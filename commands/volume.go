@@ -263,6 +263,9 @@ func (p *Pass) nodes() []string {
 	if p.Volume != nil {
 		return p.VolumeNodes()
 	}
+	if p.Console != nil {
+		return p.ConsoleNodes()
+	}
 	return p.Path.Nodes()
 }
 

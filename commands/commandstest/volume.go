@@ -37,6 +37,9 @@ func (f *Fixture) asked() commands.Question {
 	if f.kind == commands.KindPing {
 		return f.askedPing()
 	}
+	if f.kind == commands.KindConsole {
+		q.Kind = f.kind
+	}
 	if f.isVolume() {
 		q.Kind, q.Subjects = f.kind, map[string]string{"volume": f.cloud.first("volume")[""]}
 	}
@@ -222,5 +225,6 @@ func keysOf() map[string]string {
 	all := maps.Clone(cloudKeys)
 	maps.Copy(all, volumeKeys)
 	maps.Copy(all, pingKeys)
+	maps.Copy(all, consoleKeys)
 	return all
 }

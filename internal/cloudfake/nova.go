@@ -40,13 +40,10 @@ func nova(q *call) answer {
 
 func (q *call) novaResource(parts []string) answer {
 	get := q.Method == http.MethodGet
+	if parts[0] != "servers" {
+		return q.besideServers(parts)
+	}
 	switch {
-	case get && len(parts) == 1 && parts[0] == "os-services":
-		return q.computeServices()
-	case get && len(parts) == 2 && parts[0] == "os-console-auth-tokens":
-		return q.consoleDoor(parts[1])
-	case parts[0] != "servers":
-		return htmlNotFound()
 	case get && len(parts) == 1:
 		return q.listServers("index", q.renderServerName)
 	case get && len(parts) == 2 && parts[1] == "detail":
@@ -55,6 +52,18 @@ func (q *call) novaResource(parts []string) answer {
 		return q.withServer(parts[1], func(s *Server) answer { return ok(object{"server": q.renderServer(s, true)}) })
 	case len(parts) > 2:
 		return q.belowServer(parts[1], parts[2], parts[3:])
+	}
+	return htmlNotFound()
+}
+
+// besideServers answers for what has nothing to do with one server.
+func (q *call) besideServers(parts []string) answer {
+	switch {
+	case q.Method != http.MethodGet:
+	case len(parts) == 1 && parts[0] == "os-services":
+		return q.computeServices()
+	case len(parts) == 2 && parts[0] == "os-console-auth-tokens":
+		return q.consoleDoor(parts[1])
 	}
 	return htmlNotFound()
 }

@@ -18,10 +18,10 @@ func consoleModel() cloudfake.Model {
 	m := model()
 	m.ConsoleURL = "https://console.example:6443/vnc_lite.html"
 	m.Servers[0].Console = cloudfake.Console{Host: "172.30.200.41", Port: 5903}
-	m.ComputeServices = []cloudfake.ComputeService{
-		{Binary: "nova-scheduler", Host: "controller02"}, {Binary: "nova-compute", Host: "compute01"},
-		{Binary: "nova-conductor", Host: "controller01"}, {Binary: "nova-conductor", Host: "controller02"},
+	for binary, host := range map[string]string{"nova-scheduler": "controller02", "nova-compute": "compute01", "nova-conductor": "controller01"} {
+		m.ComputeServices = append(m.ComputeServices, cloudfake.ComputeService{Binary: binary, Host: host})
 	}
+	m.ComputeServices = append(m.ComputeServices, cloudfake.ComputeService{Binary: "nova-conductor", Host: "controller02"})
 	return m
 }
 
@@ -57,6 +57,17 @@ func TestConsoleCase(t *testing.T) {
 	if door, ok := cc.Door.Get(); !ok || door != (runners.ConsoleDoor{Host: "172.30.200.41", Port: 5903}) {
 		t.Errorf("door %+v (%s)", door, cc.Door.Why())
 	}
+	if !strings.Contains(log.String(), "os-console-auth-tokens/{id}") {
+		t.Errorf("the log does not tell of the call: %s", log.String())
+	}
+	noToken(t, cc, log.String())
+}
+
+func TestConsoleCaseBesides(t *testing.T) {
+	cc, err := dial(t, serve(t, consoleModel()), "admin", nil).ConsoleCase(t.Context(), runners.Server{ID: web1})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if machines, ok := cc.Machines.Get(); !ok || !slices.Equal(machines, []string{"controller01", "controller02"}) {
 		t.Errorf("machines %q", machines)
 	}
@@ -66,13 +77,9 @@ func TestConsoleCase(t *testing.T) {
 	if tls, ok := cc.PublicTLS.Get(); !ok || tls {
 		t.Errorf("the test cloud's catalogue has http addresses, not https: %v (%s)", tls, cc.PublicTLS.Why())
 	}
-	if beside, ok := cc.Beside.Get(); !ok || slices.Contains(beside, "web-1") {
+	if beside, ok := cc.Beside.Get(); !ok || slices.Contains(beside, "web-1") || !slices.Contains(beside, "web-10") {
 		t.Errorf("beside %q: web-1 is not beside itself", beside)
 	}
-	if !strings.Contains(log.String(), "os-console-auth-tokens/{id}") {
-		t.Errorf("the log does not tell of the call: %s", log.String())
-	}
-	noToken(t, cc, log.String())
 }
 
 // TestConsoleDoorFails: the token stands in the address of a call that fails, and
