@@ -84,7 +84,7 @@ func Faults() []Fault {
 
 // FindFaults returns the faults with the name ID/VARIANT or with the ID.
 func FindFaults(name string) ([]Fault, error) {
-	found := slices.DeleteFunc(slices.Concat(Faults(), PingFaults(), VolumeFaults()), func(f Fault) bool { return f.Name() != name && f.ID != name })
+	found := slices.DeleteFunc(slices.Concat(Faults(), PingFaults(), VolumeFaults(), ConsoleFaults()), func(f Fault) bool { return f.Name() != name && f.ID != name })
 	if len(found) == 0 {
 		return nil, fmt.Errorf("lab: no fault %q; whylab faults lists them", name)
 	}

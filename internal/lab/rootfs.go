@@ -140,7 +140,7 @@ func (t *tree) programs(backend Backend) error {
 	t.file(real, string(script("ip.sh")), 0o755)
 	t.file(strings.TrimPrefix(ssh.HelperPath, "/"), ssh.Helper, 0o755)
 	t.file("usr/bin/systemctl", string(script("systemctl.sh")), 0o755)
-	for _, s := range []string{"boot", "linuxbridge-agent", "vxlan", "dhcp-agent", "l3-agent"} {
+	for _, s := range []string{"boot", "linuxbridge-agent", "vxlan", "dhcp-agent", "l3-agent", "listen"} {
 		t.file("usr/lib/whylab/"+s, string(script(s+".sh")), 0o755)
 	}
 	kind := strings.TrimPrefix(string(backend), "iptables-")

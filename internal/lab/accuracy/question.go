@@ -20,9 +20,15 @@ func measureQuestion(ctx context.Context, l *lab.Lab, binary string, r *Result) 
 		return err
 	}
 	r.Answer, r.Grade = answer, gradeAnswer(r.Fault, answer.Verdict)
-	for _, fix := range runtimeFixes(answer) {
+	offered := map[string]int{}
+	for i, fix := range runtimeFixes(answer) {
 		if r.Fault.Decoy() {
 			break // an offer too many is counted as it is
+		}
+		if offered[fix.Name]++; i > 0 {
+			if fix, err = r.offeredAgain(ctx, l, w, fix, offered[fix.Name]); err != nil {
+				return err
+			}
 		}
 		r.Fixes = append(r.Fixes, tryCloudFix(ctx, w, fix, answer))
 	}

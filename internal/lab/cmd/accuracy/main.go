@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("%w (make build makes it)", err)
 	}
-	m := measurement{binary: path, faults: slices.Concat(lab.Faults(), lab.PingFaults(), lab.VolumeFaults()), pairs: lab.Pairs(), labs: *labs, file: *out}
+	m := measurement{binary: path, faults: slices.Concat(lab.Faults(), lab.PingFaults(), lab.VolumeFaults(), lab.ConsoleFaults()), pairs: lab.Pairs(), labs: *labs, file: *out}
 	if *only != "" {
 		m.pairs = lab.FindPairs(*only)
 		if m.faults, err = lab.FindFaults(*only); err != nil && len(m.pairs) == 0 {
