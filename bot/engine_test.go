@@ -42,7 +42,7 @@ func (e *scripted) counts() (asked, applied, undone, refused int) {
 }
 
 func (e *scripted) Ask(ctx context.Context, who commands.Actor, q commands.Question, o commands.AskOptions) (commands.Answer, error) {
-	if q.Kind != commands.KindDHCP && q.Kind != commands.KindVolumeStuck && q.Kind != commands.KindVolumeLeft {
+	if q.Kind != commands.KindDHCP && q.Kind != commands.KindConsole && q.Kind != commands.KindVolumeStuck && q.Kind != commands.KindVolumeLeft {
 		return commands.Answer{}, &commands.Error{
 			Code: commands.CodeInvalid, Public: fmt.Sprintf("This version answers why a VM gets no IP; questions about %q are not in it.", q.Kind),
 		}

@@ -41,7 +41,8 @@ type Options struct {
 	APIURL string
 	// Kinds are the kinds of question that get a root message at once; the
 	// Engine refuses or answers the others before anything is posted. Default:
-	// commands.KindDHCP, commands.KindPing and those about volumes.
+	// commands.KindDHCP, commands.KindPing, commands.KindConsole and those about
+	// volumes.
 	Kinds []commands.Kind
 
 	Engine     Engine
