@@ -167,8 +167,8 @@ func (b barrier) errno() node.Errno {
 		return node.TimedOut
 	}
 	spec := ""
-	if b.ending().Rule != nil {
-		spec = b.ending().Rule.Spec
+	if b.ending().Rule != nil { // its comment may say anything
+		_, spec, _ = strings.Cut(b.ending().Rule.Spec[max(0, strings.LastIndex(b.ending().Rule.Spec, "reject")):], " ")
 	}
 	switch {
 	case strings.Contains(spec, "host-"), strings.Contains(spec, "admin-prohibited"), strings.Contains(spec, "no-route"), strings.Contains(spec, "addr-unreachable"):
@@ -194,10 +194,14 @@ func (b barrier) cause() string {
 // place names the rule or policy.
 func (b barrier) place() string {
 	e := b.ending()
-	if e.Rule == nil {
-		return fmt.Sprintf("the policy %s of chain %s (%s)", strings.ToUpper(e.Verdict.String()), e.Chain, b.ruling.View.Binary)
+	chain := e.Chain
+	if b.ruling.View.Binary == "nft" {
+		chain = e.Family + " " + e.Table + " " + e.Chain
 	}
-	return fmt.Sprintf("rule %d of %s (`%s`, %s)", e.Rule.Index, e.Chain, e.Rule.Spec, b.ruling.View.Binary)
+	if e.Rule == nil {
+		return fmt.Sprintf("the policy %s of chain %s (%s)", strings.ToUpper(e.Verdict.String()), chain, b.ruling.View.Binary)
+	}
+	return fmt.Sprintf("rule %d of %s (`%s`, %s)", e.Rule.Index, chain, e.Rule.Spec, b.ruling.View.Binary)
 }
 
 // finding weighs what the rule counted. One without a counter is told by the
