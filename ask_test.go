@@ -109,7 +109,7 @@ func TestAskThatCannotBeAnswered(t *testing.T) {
 		t.Errorf("object %v, stderr %s", got, broken.err)
 	}
 	// A kind that this version does not work on is refused before anything is asked.
-	s.run("ask", "why can't web-1 ping web-2").want(t, exitFailed, "", "are not in it")
+	s.run("ask", "metadata service unreachable from web-1").want(t, exitFailed, "", "are not in it")
 }
 
 // A parsedLine is one line of parse's output, with what may be missing told

@@ -22,7 +22,7 @@ func TestAnswersInPrivate(t *testing.T) {
 		{"/why", "", "no question in that"},
 		{"/why", "hello there", "no question in that"},
 		{"/why", "why no ip", "Which one is it about"},
-		{"/why", "console of web-1 does not open", "questions about \"console\" are not in it"},
+		{"/why", "metadata service unreachable from web-1", "questions about \"metadata\" are not in it"},
 		{"/timeline", "help", "Whose history?"},
 		{"/timeline", "inc-99", "nothing about inc-99"},
 		{"/timeline", "web-77", "nothing about web-77"},

@@ -82,7 +82,7 @@ func askable(q Question) error {
 		return &Error{Code: CodeInvalid, Public: "There is no question in that which whybot knows.", Hint: "Try: why can't web-1 get an IP"}
 	}
 	return &Error{
-		Code: CodeInvalid, Public: fmt.Sprintf("This version answers why a VM gets no IP or cannot ping another, and about volumes; questions about %q are not in it.", q.Kind),
+		Code: CodeInvalid, Public: fmt.Sprintf("This version answers why a VM gets no IP or cannot ping another, why its console does not open, and about volumes; questions about %q are not in it.", q.Kind),
 		Hint: "Try: why can't web-1 get an IP",
 	}
 }
