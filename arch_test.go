@@ -56,6 +56,7 @@ var arrows = map[string][]string{
 	"runners":           {},
 	"runners/openstack": {"runners"},
 	"runners/ssh":       {"runners"},
+	"runners/vsphere":   {"runners"},
 
 	"config": {},
 
@@ -74,6 +75,7 @@ var testsMay = []string{"internal/...", "store", "store/storetest", "commands/co
 var homes = map[string][]string{
 	"github.com/slack-go/slack":          {"bot", "internal/slackfake/_test.go"},
 	"github.com/gophercloud/gophercloud": {"runners/openstack"},
+	"github.com/vmware/govmomi":          {"runners/vsphere", "internal/vcsim"},
 	"golang.org/x/crypto/ssh":            {"runners/ssh", "internal/lab/..."},
 	"github.com/kevinburke/ssh_config":   {"runners/ssh"},
 	"go.etcd.io/bbolt":                   {"store"},
