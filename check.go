@@ -46,6 +46,7 @@ func (e environment) check(ctx context.Context) error {
 	for _, r := range a.cloud.Check(ctx) {
 		rows = append(rows, row{what: r.What, ok: r.OK, detail: r.Detail, cure: r.Cure})
 	}
+	rows = append(rows, a.checkVSphere(ctx)...)
 	nodes, err := a.cloud.Hosts(ctx)
 	if err != nil {
 		rows = append(rows, row{what: "nodes", detail: err.Error(), cure: "whybot cannot try ssh without knowing the nodes"})
@@ -59,6 +60,18 @@ func (e environment) check(ctx context.Context) error {
 	})
 	rows = append(rows, slices.Concat(perNode...)...)
 	return e.table(rows)
+}
+
+// checkVSphere tries the vCenter, where one is named.
+func (a *app) checkVSphere(ctx context.Context) []row {
+	if a.vms == nil {
+		return nil
+	}
+	var rows []row
+	for _, r := range a.vms.Check(ctx) {
+		rows = append(rows, row{what: r.What, ok: r.OK, detail: r.Detail, cure: r.Cure})
+	}
+	return rows
 }
 
 func (e environment) table(rows []row) error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"whybot/internal/cloudfake"
+	"whybot/internal/vcsim"
 	"whybot/runners"
 )
 
@@ -69,6 +70,31 @@ func TestCheckAsAMember(t *testing.T) {
 	}
 	if strings.Contains(r.out, "fake-password") {
 		t.Error("a password is on the table")
+	}
+}
+
+func TestCheckVCenter(t *testing.T) {
+	s := newScene(t)
+	if r := s.run("check"); strings.Contains(r.out, "vcenter") {
+		t.Errorf("a vCenter that nobody named is looked at:\n%s", r.out)
+	}
+	sim, err := vcsim.Start(t.Context(), vcsim.Options{User: "probe", Password: "pass phrase", Inventory: vcsim.Inventory{Hosts: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	s.configure("vsphere: {url: \"" + sim.URL() + "\", user: probe, password_file: vcenter, thumbprint: \"" + sim.Thumbprint() + "\"}\n")
+	s.write("vcenter", "pass phrase\n")
+	r := s.run("check")
+	for _, what := range []string{"vcenter: login", "vcenter: hosts"} {
+		if row := r.row(t, what); !strings.HasPrefix(row, "ok ") {
+			t.Errorf("%q", row)
+		}
+	}
+	s.write("vcenter", "another phrase\n")
+	r = s.run("check")
+	if row := r.row(t, "vcenter: login"); !strings.HasPrefix(row, "MISSING ") || !strings.Contains(row, "vsphere.user") || strings.Contains(r.out, "phrase") {
+		t.Errorf("%q", row)
 	}
 }
 

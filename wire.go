@@ -16,6 +16,7 @@ import (
 	"whybot/runners"
 	"whybot/runners/openstack"
 	"whybot/runners/ssh"
+	"whybot/runners/vsphere"
 	"whybot/store"
 )
 
@@ -26,6 +27,7 @@ type app struct {
 	store  *store.Store
 	nodes  *ssh.Pool
 	cloud  *openstack.Client
+	vms    *vsphere.Client // nil without a vCenter
 	engine *commands.Engine
 	slack  *bot.Workspace // nil without Slack
 }
@@ -96,6 +98,13 @@ func (a *app) connect(ctx context.Context, e environment) error {
 	}); err != nil {
 		return usageError{err}
 	}
+	if v := c.VSphere; v != nil {
+		if a.vms, err = vsphere.New(vsphere.Options{
+			URL: v.URL, User: v.User, Password: v.Password.Reveal, Thumbprint: v.Thumbprint, Log: a.log,
+		}); err != nil {
+			return usageError{err}
+		}
+	}
 	if c.Slack != nil {
 		if a.slack, err = bot.NewWorkspace(a.workspaceOptions()); err != nil {
 			return usageError{err}
@@ -131,6 +140,9 @@ func (a *app) close() {
 	}
 	if a.cloud != nil {
 		a.cloud.Close()
+	}
+	if a.vms != nil {
+		a.vms.Close()
 	}
 	if a.store != nil {
 		if err := a.store.Close(); err != nil {

@@ -14,6 +14,7 @@ func (l *loader) check() {
 	l.checkOpenStack()
 	l.checkSSH()
 	l.checkFix()
+	l.checkVSphere()
 	l.checkDiagnose()
 	l.checkStore()
 	if l.wantsSlack() {
@@ -79,6 +80,21 @@ func (l *loader) checkFix() {
 	l.required(user, "name the user that changes nodes, or remove the section: the login of ssh.config_file changes them then")
 	l.required(key, "name the private key of that user")
 	l.config.SSH.Fix = &l.fix
+}
+
+// checkVSphere looks at the vCenter, if one is named, in the file or by variables.
+func (l *loader) checkVSphere() {
+	const section = "vsphere"
+	password := l.vspherePassword()
+	_, inEnviron := l.environ[variable(password.path)]
+	keys := []string{section, section + ".url", section + ".user", section + ".password_file", section + ".thumbprint"}
+	if l.broken[section] || !inEnviron && !slices.ContainsFunc(keys, l.given) {
+		return
+	}
+	l.required(section+".url", "name the vCenter that the nodes are virtual machines of, such as https://vcenter.example.org/sdk")
+	l.required(section+".user", "name a user of vCenter with the role Read-only, such as whybot@vsphere.local")
+	l.need(password)
+	l.config.VSphere = &l.vsphere
 }
 
 func (l *loader) checkDiagnose() {

@@ -27,6 +27,9 @@ type Config struct {
 	File      string
 	OpenStack OpenStack
 	SSH       SSH
+	// VSphere is nil when there is no vsphere section: port groups are then not
+	// looked at.
+	VSphere *VSphere
 	// Slack is nil when there is no slack section: whybot then answers in the
 	// terminal only.
 	Slack     *Slack
@@ -74,6 +77,18 @@ type Fix struct {
 	// IdentityFile is its private key, which is read whenever a change is made
 	// and not before.
 	IdentityFile string
+}
+
+// VSphere says which vCenter has the nodes as virtual machines.
+type VSphere struct {
+	// URL is where it answers, such as https://vcenter.example.org/sdk.
+	URL string
+	// User may read, Password is its password.
+	User     string
+	Password Secret
+	// Thumbprint is the SHA-256 of the certificate to accept. Empty means that
+	// the system's authorities must vouch for it.
+	Thumbprint string
 }
 
 // A Mode is how Slack reaches whybot.

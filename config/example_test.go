@@ -25,6 +25,7 @@ func exampleIn(t *testing.T, text string) string {
 	write(t, filepath.Join(dir, "ssh_config"), "Host compute01\n", 0o644)
 	write(t, filepath.Join(dir, ".config/openstack/clouds.yaml"), "clouds: {}\n", 0o644)
 	write(t, filepath.Join(dir, "secrets/bot_token"), "xoxb-1\n", 0o600)
+	write(t, filepath.Join(dir, "secrets/vsphere_password"), "a pass phrase\n", 0o600)
 	write(t, filepath.Join(dir, "secrets/app_token"), "xapp-1\n", 0o600)
 	write(t, filepath.Join(dir, "secrets/signing_secret"), "0123456789abcdef0123456789abcdef\n", 0o600)
 	return dir
@@ -50,7 +51,7 @@ func TestExampleLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.OpenStack.Cloud != "prod" || c.Slack == nil || !c.Slack.AppToken.IsSet() || len(c.Slack.Approvers.Users) != 1 {
+	if c.OpenStack.Cloud != "prod" || c.Slack == nil || c.VSphere == nil || c.VSphere.Password.Reveal() != "a pass phrase" || !c.Slack.AppToken.IsSet() || len(c.Slack.Approvers.Users) != 1 {
 		t.Errorf("got %+v", c)
 	}
 }

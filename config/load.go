@@ -48,6 +48,7 @@ type loader struct {
 	config   *Config
 	slack    *Slack
 	fix      Fix
+	vsphere  VSphere
 	secrets  secretFiles
 	settings map[string]setting
 	sections []string
@@ -71,7 +72,7 @@ func newLoader(path string, environ []string) *loader {
 	l.config, l.slack = defaults()
 	l.config.File = path
 	l.sections = append(l.sections, fixesSection, peopleSection)
-	for _, s := range settings(l.config, l.slack, &l.fix, &l.secrets) {
+	for _, s := range settings(l.config, l.slack, &l.vsphere, &l.fix, &l.secrets) {
 		l.settings[s.path] = s
 		for section := parent(s.path); section != ""; section = parent(section) {
 			if !slices.Contains(l.sections, section) {

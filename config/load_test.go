@@ -36,6 +36,7 @@ var files = []struct {
 	{"empty", "", 0o600},
 	{"newline", "\n", 0o600},
 	{"lines", "xoxb-" + canary + "\nxapp-" + canary + "\n", 0o600},
+	{"vcenter", canary + " 4\n", 0o600},
 	{"large", strings.Repeat(canary, 20_000), 0o600},
 }
 
@@ -216,6 +217,10 @@ func TestEverything(t *testing.T) {
 			AgentSocket: filepath.Join(dir, "agent.sock"),
 			Fix:         &config.Fix{User: "whybot-fix", IdentityFile: filepath.Join(dir, "not-there-yet")},
 		},
+		VSphere: &config.VSphere{
+			URL: "https://vcenter.example/sdk", User: "probe@vsphere.local", Password: config.NewSecret(canary + " 4"),
+			Thumbprint: strings.Repeat("AB:", 31) + "AB",
+		},
 		Slack: &config.Slack{
 			Mode:      config.Socket,
 			BotToken:  config.NewSecret("xoxb-" + canary + "-1"),
@@ -360,5 +365,16 @@ func TestEnvironmentIsCheckedWithoutFile(t *testing.T) {
 	ps, _ := errors.AsType[config.Problems](err)
 	if len(ps) != 2 || ps[1].File != "environment" || ps[1].Path != "WHYBOT_LOG_LEVEL" {
 		t.Errorf("got:\n%v", err)
+	}
+}
+
+func TestVSphereFromTheEnvironment(t *testing.T) {
+	scene(t)
+	v := mustLoad(t, "good-vsphere-environment.yaml").VSphere
+	if v == nil || v.URL != "https://vcenter.example" || v.User != "probe" || v.Password.Reveal() != "from the environment" {
+		t.Errorf("got %+v", v)
+	}
+	if v := mustLoad(t, "good-minimal.yaml").VSphere; v != nil {
+		t.Errorf("a vCenter that nobody named: %+v", v)
 	}
 }

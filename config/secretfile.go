@@ -13,7 +13,7 @@ import (
 const maxSecret = 64 << 10
 
 // secretFiles are the paths of the files that hold the secrets.
-type secretFiles struct{ botToken, appToken, signingSecret string }
+type secretFiles struct{ botToken, appToken, signingSecret, vspherePassword string }
 
 // A secretSource is one secret and where it may come from.
 type secretSource struct {
@@ -24,22 +24,32 @@ type secretSource struct {
 	// mistaken is how a secret begins that was put here by mistake, and what
 	// that one is.
 	mistaken, isReally string
+	// phrase says that it may hold spaces.
+	phrase bool
+	// why says what needs it.
+	why string
 }
 
 func (l *loader) botToken() secretSource {
-	return secretSource{"slack.bot_token", &l.secrets.botToken, &l.slack.BotToken, "xapp-", "an app token"}
+	return secretSource{path: "slack.bot_token", file: &l.secrets.botToken, to: &l.slack.BotToken, mistaken: "xapp-", isReally: "an app token", why: l.modeNeeds()}
 }
 
 func (l *loader) appToken() secretSource {
-	return secretSource{"slack.app_token", &l.secrets.appToken, &l.slack.AppToken, "xoxb-", "a bot token"}
+	return secretSource{path: "slack.app_token", file: &l.secrets.appToken, to: &l.slack.AppToken, mistaken: "xoxb-", isReally: "a bot token", why: l.modeNeeds()}
 }
 
 func (l *loader) signingSecret() secretSource {
-	return secretSource{"slack.signing_secret", &l.secrets.signingSecret, &l.slack.SigningSecret, "xox", "a token"}
+	return secretSource{path: "slack.signing_secret", file: &l.secrets.signingSecret, to: &l.slack.SigningSecret, mistaken: "xox", isReally: "a token", why: l.modeNeeds()}
 }
 
+func (l *loader) vspherePassword() secretSource {
+	return secretSource{path: "vsphere.password", file: &l.secrets.vspherePassword, to: &l.vsphere.Password, phrase: true, why: "vCenter is asked as vsphere.user"}
+}
+
+func (l *loader) modeNeeds() string { return "mode " + string(l.slack.Mode) + " needs it" }
+
 func secretVariables() []string {
-	return []string{variable("slack.bot_token"), variable("slack.app_token"), variable("slack.signing_secret")}
+	return []string{variable("slack.bot_token"), variable("slack.app_token"), variable("slack.signing_secret"), variable("vsphere.password")}
 }
 
 func isSecretVariable(name string) bool { return slices.Contains(secretVariables(), name) }
@@ -68,7 +78,7 @@ func (l *loader) need(s secretSource) {
 		})
 	case l.absent(fileKey) && !l.broken[s.path]: // broken: it stands in the file, which has been said
 		l.blame(fileKey, fault{
-			"is missing: mode " + string(l.slack.Mode) + " needs it",
+			"is missing: " + s.why,
 			fmt.Sprintf("name a file of mode 600 that holds it, or set %s", name),
 		})
 	}
@@ -80,13 +90,21 @@ func (l *loader) keep(s secretSource, value string, blame func(fault)) {
 	switch {
 	case strings.TrimSpace(value) == "":
 		blame(fault{"the secret is empty", "put the secret there"})
-	case strings.ContainsFunc(value, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+	case strings.ContainsFunc(value, s.foreign):
 		blame(fault{"the secret holds a space or a line break", "put the secret there and nothing else"})
-	case strings.HasPrefix(value, s.mistaken):
+	case s.mistaken != "" && strings.HasPrefix(value, s.mistaken):
 		blame(fault{"the secret is " + s.isReally, "check that the secrets are not mixed up"})
 	default:
 		*s.to = NewSecret(value)
 	}
+}
+
+// foreign reports whether a rune does not belong into the secret.
+func (s secretSource) foreign(r rune) bool {
+	if s.phrase && r == ' ' {
+		return false
+	}
+	return unicode.IsSpace(r) || unicode.IsControl(r)
 }
 
 // secretIn reads a file that only its owner may read.

@@ -40,7 +40,7 @@ type setting struct {
 
 // settings are all keys that whybot knows. A key that is not here is an error,
 // so a key is added here and nowhere else.
-func settings(c *Config, s *Slack, fix *Fix, f *secretFiles) []setting {
+func settings(c *Config, s *Slack, v *VSphere, fix *Fix, f *secretFiles) []setting {
 	return slices.Concat([]setting{
 		textSetting("openstack.cloud", &c.OpenStack.Cloud),
 		fileSetting("openstack.clouds_file", &c.OpenStack.CloudsFile),
@@ -55,6 +55,11 @@ func settings(c *Config, s *Slack, fix *Fix, f *secretFiles) []setting {
 		fileSetting("ssh.agent_socket", &c.SSH.AgentSocket),
 		matchSetting("ssh.fix.user", &fix.User, loginName, "the name of a login", "write it as the nodes' /etc/passwd does, such as whybot-fix"),
 		fileSetting("ssh.fix.identity_file", &fix.IdentityFile),
+
+		vcenterSetting("vsphere.url", &v.URL),
+		textSetting("vsphere.user", &v.User),
+		fileSetting("vsphere.password_file", &f.vspherePassword),
+		matchSetting("vsphere.thumbprint", &v.Thumbprint, thumbprint, "a certificate's SHA-256", "write what `openssl x509 -noout -fingerprint -sha256` prints behind the ="),
 
 		durationSetting("diagnose.static_budget", &c.Diagnose.StaticBudget, 100*time.Millisecond, time.Minute),
 		durationSetting("diagnose.capture", &c.Diagnose.Capture, time.Second, 20*time.Second),
@@ -72,6 +77,7 @@ var (
 	memberID    = regexp.MustCompile(`^[UW][A-Z0-9]{2,}$`)
 	userGroupID = regexp.MustCompile(`^S[A-Z0-9]{2,}$`)
 	channelID   = regexp.MustCompile(`^[CG][A-Z0-9]{2,}$`)
+	thumbprint  = regexp.MustCompile(`^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$`)
 	loginName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
 )
 
@@ -276,6 +282,21 @@ func apiSetting(path string, to *string) setting {
 			return &fault{"sends tokens unencrypted", "use https; plain http is for this machine (127.0.0.1) only"}
 		}
 		*to = strings.TrimRight(u.String(), "/") + "/"
+		return nil
+	}}
+}
+
+// vcenterSetting takes the address of a vCenter. It is not quoted either.
+func vcenterSetting(path string, to *string) setting {
+	return setting{path: path, shape: text, one: func(v string) *fault {
+		u, err := url.Parse(v)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "":
+			return &fault{"is not an https URL", "write one such as https://vcenter.example.org/sdk; a certificate that no authority vouches for is pinned with vsphere.thumbprint"}
+		case u.User != nil:
+			return &fault{"carries a user name or password", "name them with vsphere.user and vsphere.password_file"}
+		}
+		*to = v
 		return nil
 	}}
 }

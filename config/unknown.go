@@ -10,8 +10,6 @@ import (
 // unsupported are keys that a person may expect, and why whybot has none. A
 // key that does nothing would be worse than an error.
 var unsupported = map[string]fault{
-	"vsphere": {"is not supported by this version", "remove the section"},
-
 	"approvals.users":      {"stands elsewhere", "name them in slack.approvers.users, or for a class in approvals.classes.F1.users"},
 	"approvals.groups":     {"stands elsewhere", "name them in slack.approvers.groups, or for a class in approvals.classes.F1.groups"},
 	"approvals.channels":   {"stands elsewhere", "name them in slack.channels, or for a class in approvals.classes.F1.channels"},
@@ -21,6 +19,7 @@ var unsupported = map[string]fault{
 	"slack.bot_token":      inlineSecret("slack.bot_token"),
 	"slack.app_token":      inlineSecret("slack.app_token"),
 	"slack.signing_secret": inlineSecret("slack.signing_secret"),
+	"vsphere.password":     inlineSecret("vsphere.password"),
 }
 
 var neverApplied = fault{"is a class of advice, which whybot never applies", "remove it: the classes are F1 and F2"}
@@ -29,7 +28,7 @@ func inlineSecret(path string) fault {
 	return fault{
 		"a secret must not stand in this file",
 		fmt.Sprintf("put it into a file of mode 600 and name that in %s_file, or set %s; if this file was ever shared, revoke the secret",
-			strings.TrimPrefix(path, "slack."), variable(path)),
+			path[strings.LastIndexByte(path, '.')+1:], variable(path)),
 	}
 }
 

@@ -126,9 +126,10 @@ func trustOf(thumbprint string) (*tls.Config, error) {
 // A vimSession is one login.
 type vimSession struct {
 	*vim25.Client
-	manager *session.Manager
-	alive   *keepalive.HandlerSOAP
-	once    sync.Once
+	alive *keepalive.HandlerSOAP
+	// leave logs out.
+	leave func()
+	once  sync.Once
 }
 
 // connect returns the session, logging in when there is none or when the one
@@ -176,14 +177,21 @@ func (c *Client) authenticate(ctx context.Context) (*vimSession, error) {
 		sc.CloseIdleConnections()
 		return nil, err
 	}
-	s := &vimSession{Client: vc, manager: session.NewManager(vc)}
-	if err := s.manager.Login(ctx, url.UserPassword(c.o.User, c.o.Password())); err != nil {
+	s, manager := &vimSession{Client: vc}, session.NewManager(vc)
+	if err := manager.Login(ctx, url.UserPassword(c.o.User, c.o.Password())); err != nil {
 		sc.CloseIdleConnections()
 		return nil, err
 	}
+	s.leave = func() { //nolint:contextcheck // whoever closes has no context left, and must still log out
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.life), time.Second)
+		defer cancel()
+		if err := manager.Logout(ctx); err != nil {
+			c.o.Log.DebugContext(ctx, "vsphere session left to vCenter, which ends it")
+		}
+	}
 	// The SDK's default ends for good at the first error, such as a restart of
 	// vCenter. A session that is gone is replaced by the next question.
-	s.alive = keepalive.NewHandlerSOAP(vc.RoundTripper, c.o.Idle, func() error {
+	s.alive = keepalive.NewHandlerSOAP(vc.RoundTripper, c.o.Idle, func() error { //nolint:contextcheck // it outlives the call that logs in
 		ctx, cancel := c.deadline(c.life, "CurrentTime")
 		defer cancel()
 		if _, err := methods.GetCurrentTime(ctx, vc); err != nil {
@@ -211,11 +219,7 @@ func (c *Client) Close() {
 	if c.session == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if err := c.session.manager.Logout(ctx); err != nil {
-		c.o.Log.DebugContext(ctx, "vsphere session left to vCenter, which ends it")
-	}
+	c.session.leave()
 	c.session.drop()
 	c.session = nil
 }

@@ -164,6 +164,10 @@ func TestStandardPortGroup(t *testing.T) {
 	if l, known := inherits.Group.Learning.Get(); !known || l.Enabled {
 		t.Error("a standard switch learns no addresses")
 	}
+}
+
+func TestStandardPortGroupWithItsOwnWord(t *testing.T) {
+	_, c := start(t, nil)
 	own := card(t, c, "00:50:56:aa:00:42")
 	allowed(t, "forged of its own", own.Group.Forged, true, "port group")
 	allowed(t, "promiscuous", own.Group.Promiscuous, false, "switch")
