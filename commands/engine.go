@@ -64,19 +64,28 @@ func subjectNames(q Question) []string {
 	return names
 }
 
+// lacking is what to say to a question that does not name all that it is about, by
+// its kind; roles are the subjects of which one is needed, or all.
+var lacking = map[Kind]struct {
+	roles        []string
+	any          bool
+	public, hint string
+}{
+	KindDHCP:        {roles: []string{"vm"}, public: "Which VM is it about?", hint: "Try: why can't web-1 get an IP"},
+	KindPing:        {roles: []string{"src", "dst"}, public: "Which two VMs is it about?", hint: "Try: why can't web-1 ping db-1"},
+	KindConsole:     {roles: []string{"vm"}, public: "Which VM is it about?", hint: "Try: why does the console of web-1 not open"},
+	KindVolumeStuck: {roles: []string{"volume"}, public: "Which volume is it about?", hint: "Try: why can't volume db-data be deleted"},
+	KindVolumeLeft:  {roles: []string{"volume", "vm"}, any: true, public: "Which volume, or which VM, is it about?", hint: "Try: why is volume db-data left after web-1 was deleted"},
+}
+
+// askable refuses a question that cannot be worked on.
 func askable(q Question) error {
+	need, known := lacking[q.Kind]
+	missing := slices.DeleteFunc(slices.Clone(need.roles), func(role string) bool { return q.Subjects[role] != "" })
 	switch {
-	case q.Kind == KindDHCP && q.Subjects["vm"] == "":
-		return &Error{Code: CodeInvalid, Public: "Which VM is it about?", Hint: "Try: why can't web-1 get an IP"}
-	case q.Kind == KindVolumeStuck && q.Subjects["volume"] == "":
-		return &Error{Code: CodeInvalid, Public: "Which volume is it about?", Hint: "Try: why can't volume db-data be deleted"}
-	case q.Kind == KindVolumeLeft && q.Subjects["volume"] == "" && q.Subjects["vm"] == "":
-		return &Error{Code: CodeInvalid, Public: "Which volume, or which VM, is it about?", Hint: "Try: why is volume db-data left after web-1 was deleted"}
-	case q.Kind == KindPing && (q.Subjects["src"] == "" || q.Subjects["dst"] == ""):
-		return &Error{Code: CodeInvalid, Public: "Which two VMs is it about?", Hint: "Try: why can't web-1 ping db-1"}
-	case q.Kind == KindConsole && q.Subjects["vm"] == "":
-		return &Error{Code: CodeInvalid, Public: "Which VM is it about?", Hint: "Try: why does the console of web-1 not open"}
-	case q.Kind == KindDHCP, q.Kind == KindPing, q.Kind == KindConsole, q.Kind == KindVolumeLeft, q.Kind == KindVolumeStuck:
+	case known && len(missing) > 0 && (!need.any || len(missing) == len(need.roles)):
+		return &Error{Code: CodeInvalid, Public: need.public, Hint: need.hint}
+	case known:
 		return nil
 	case q.Kind == KindNone || q.Kind == KindHelp:
 		return &Error{Code: CodeInvalid, Public: "There is no question in that which whybot knows.", Hint: "Try: why can't web-1 get an IP"}
