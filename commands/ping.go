@@ -76,7 +76,9 @@ func (e *Engine) endOf(ctx context.Context, ref string) (end, error) {
 // network, and those that were named by their address.
 func facing(ends []end, names []string) (a, b runners.Attachment, note string, err error) {
 	for i := range ends {
-		ends[i].ports = named(ends[i].ports, names[i])
+		if ends[i].ports, err = named(ends[i], names[i]); err != nil {
+			return a, b, "", err
+		}
 	}
 	var pairs [][2]runners.Attachment
 	for _, x := range ends[0].ports {
@@ -101,14 +103,28 @@ func facing(ends []end, names []string) (a, b runners.Attachment, note string, e
 	return pairs[0][0], pairs[0][1], note, nil
 }
 
-// named keeps the port that has the address ref, if ref is one of theirs.
-func named(ports []runners.Attachment, ref string) []runners.Attachment {
-	for _, a := range ports {
-		if slices.ContainsFunc(a.Port.FixedIPs, func(ip runners.FixedIP) bool { return ip.Address == ref }) {
-			return []runners.Attachment{a}
+// named keeps the port that has the address ref, and that address in front, if ref
+// is an address. One that is none of the ports' own leads there by another way.
+func named(e end, ref string) ([]runners.Attachment, error) {
+	address, err := netip.ParseAddr(ref)
+	if err != nil {
+		return e.ports, nil //nolint:nilerr // it is a name
+	}
+	for _, a := range e.ports {
+		at := slices.IndexFunc(a.Port.FixedIPs, func(ip runners.FixedIP) bool {
+			own, err := netip.ParseAddr(ip.Address)
+			return err == nil && own == address
+		})
+		if at >= 0 {
+			own := a.Port.FixedIPs[at]
+			a.Port.FixedIPs = slices.Insert(slices.Delete(slices.Clone(a.Port.FixedIPs), at, at+1), 0, own)
+			return []runners.Attachment{a}, nil
 		}
 	}
-	return ports
+	return nil, &Error{
+		Code: CodeInvalid, Public: fmt.Sprintf("%s leads to %s and is none of its ports' own addresses: a floating IP, perhaps. This version does not follow packets through routers.", address, e.server.Name),
+		Hint: "Ask about " + e.server.Name + " by its name: that is about the way within its network.",
+	}
 }
 
 // pingPass is the pass of one direction.
@@ -195,7 +211,7 @@ func (e *Engine) bothWays(ctx context.Context, inc Incident, there *Pass, o AskO
 	}
 	y := &examination{e: e, pass: there.backwards(), tell: tell}
 	back := y.judged(ctx, inc)
-	if worse(back.Verdict, answer.Verdict) {
+	if !there.GuestOff() && worse(back.Verdict, answer.Verdict) { // one that is off is the first thing to say
 		answer, back, there = back, answer, y.pass
 	}
 	if back.Verdict.State != Unclear || there.Question.Subjects["both"] != "" {

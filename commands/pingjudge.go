@@ -72,6 +72,9 @@ func (j *judgement) pingNotSeen(c cut) Verdict {
 	v := Verdict{State: Unclear, Title: "Not enough could be seen"}
 	start := fmt.Sprintf("an echo request: start ping %s in %s, and ask again while it runs", firstIPv4(p.Peer.Port.Port), p.Server.Name)
 	switch {
+	case p.GuestOff():
+		v.Title = "The VM that should ping does not run"
+		v.Summary = fmt.Sprintf("Nova says that %s is %s: it sends nothing.", p.Server.Name, p.Server.Status)
 	case p.Packets == nil:
 		v.Summary = fmt.Sprintf("Nothing that was read stops a ping from %s to %s, but no packets were looked at.", p.Server.Name, p.Peer.Server.Name)
 		v.Missing = "a capture of the ping"
