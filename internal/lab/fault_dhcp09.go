@@ -2,8 +2,11 @@ package lab
 
 // killDnsmasq kills the network's dnsmasq; $1 is the network.
 const (
-	killDnsmasq = `kill -KILL "$(cat "/var/lib/neutron/dhcp/$1/pid")"`
-	syncDHCP    = `/usr/lib/whylab/dhcp-agent enable "$1"`
+	// It is gone only when its sockets are: another could not be started before.
+	killDnsmasq = `pid=$(cat "/var/lib/neutron/dhcp/$1/pid")
+kill -KILL "$pid"
+for i in $(seq 250); do [ -e "/proc/$pid" ] || break; sleep 0.02; done`
+	syncDHCP = `/usr/lib/whylab/dhcp-agent enable "$1"`
 
 	stopDHCPAgent  = "systemctl stop neutron-dhcp-agent; "
 	startDHCPAgent = "systemctl start neutron-dhcp-agent; "
