@@ -112,11 +112,20 @@ func (a *app) connect(ctx context.Context, e environment) error {
 	}
 	a.engine, err = commands.New(commands.Options{
 		Diagnoses: diagnose.All(), Fixes: fix.All(), StepKinds: fix.Kinds(),
-		Shell: a.nodes, Sniffer: sniffer{a.nodes}, Changer: a.nodes, Committer: a.nodes, Cloud: a.cloud, Volumes: a.cloud, Groups: a.cloud, Consoles: a.cloud, CloudChanger: a.cloud, Memory: a.store,
+		Shell: a.nodes, Sniffer: sniffer{a.nodes}, Changer: a.nodes, Committer: a.nodes, Cloud: a.cloud, Volumes: a.cloud, Groups: a.cloud, Consoles: a.cloud, VSwitches: a.vswitches(), CloudChanger: a.cloud, Memory: a.store,
 		Policy: a.policy(), NoEcho: !c.Diagnose.ARPCheck, FanOut: c.SSH.FanOut, Static: c.Diagnose.StaticBudget, Packet: c.Diagnose.Capture,
 		Total: c.Diagnose.Total, Expires: c.Approvals.Expires, Log: a.log,
 	})
 	return err
+}
+
+// vswitches is the vCenter, where one is configured: a nil client must not become
+// a non-nil interface.
+func (a *app) vswitches() commands.VSwitches {
+	if a.vms == nil {
+		return nil
+	}
+	return a.vms
 }
 
 // sshOptions say how nodes are reached.

@@ -74,6 +74,8 @@ type Pass struct {
 	Packets *Packets
 
 	readings map[string]reading
+	// vswitches are the ports of the path's nodes that are virtual machines.
+	vswitches map[string]VSwitchPort
 	// firewalls holds what Firewall has parsed: several diagnoses ask.
 	firewalls map[string]*Firewall
 	report    func(Finding)

@@ -308,6 +308,7 @@ func (e *Engine) examinePort(
 	if !o.NoCapture && x.pass.worthListening(verdict, findings) {
 		tell("static reading: %s; now listening on %d hops", verdict.State, len(capturable(path)))
 		x.watchPackets(ctx)
+		x.control(ctx)
 		x.diagnose(ctx)
 		verdict, findings, rest = judge(x.pass, x.findings, x.unseen)
 	}

@@ -51,6 +51,7 @@ func (x *examination) readNodes(ctx context.Context) {
 	defer cancel()
 	x.pass.readings = x.e.readAll(ctx, x.pass.scopes(), x.e.probesOf(x.pass.Question.Kind))
 	x.pass.findTunnels()
+	x.findVSwitches(ctx)
 }
 
 // readAll runs what probes lists on every scope's node at once.
@@ -91,6 +92,9 @@ func (e *Engine) staticProbes(kind Kind, s Scope) []runners.Probe {
 	}
 	if s.VXLAN != "" {
 		probes = append(probes, node.AddressProbe())
+	}
+	if kind == KindDHCP || kind == KindPing {
+		probes = append(probes, node.VendorProbe())
 	}
 	for _, d := range e.o.Diagnoses {
 		if d.Probes == nil || !slices.Contains(d.Explains, kind) {
@@ -234,6 +238,8 @@ func (x *examination) seen() []HopSeen {
 			switch {
 			case h.Node == "":
 				s.Why = "outside of what whybot can look at"
+			case h.Kind == HopVSwitch:
+				s.Why = "no capture runs in a virtual switch; vCenter says what it does"
 			case !watched:
 				s.Why = "not a place to capture; its tap shows the same frames"
 			case frames.Err != nil:

@@ -60,7 +60,9 @@ type Options struct {
 	// Groups may be left out where nobody asks about pings.
 	Groups Groups
 	// Consoles may be left out where nobody asks about consoles.
-	Consoles     Consoles
+	Consoles Consoles
+	// VSwitches is left out where there is no vCenter.
+	VSwitches    VSwitches
 	CloudChanger CloudChanger
 	Memory       Memory
 

@@ -18,6 +18,7 @@ const (
 	HopBridge  HopKind = "bridge"  // brq bridge
 	HopSegment HopKind = "segment" // VLAN sub-interface or VXLAN device
 	HopNIC     HopKind = "nic"     // the physical interface below the segment
+	HopVSwitch HopKind = "vswitch" // the virtual switch that a NIC is plugged into
 	HopNetns   HopKind = "netns"   // the namespace end of a DHCP port
 	HopServer  HopKind = "server"  // dnsmasq or radvd, a router outside, or the guest that is pinged
 )
@@ -35,8 +36,11 @@ func (h Hop) String() string { return cmp.Or(h.Node, elsewhere) + "/" + h.Device
 const elsewhere = "outside"
 
 // Captured reports whether frames can be captured at the hop: not in the
-// namespace (its tap shows the same frames) and not in a process.
-func (h Hop) Captured() bool { return h.Kind != HopNetns && h.Kind != HopServer }
+// namespace (its tap shows the same frames), not in a process, and not in a
+// virtual switch.
+func (h Hop) Captured() bool {
+	return h.Kind != HopNetns && h.Kind != HopServer && h.Kind != HopVSwitch
+}
 
 // An Exchange is a way in which a guest gets its address.
 type Exchange = capture.Exchange

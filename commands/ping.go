@@ -207,6 +207,7 @@ func (e *Engine) bothWays(ctx context.Context, inc Incident, there *Pass, o AskO
 	if !o.NoCapture && len(there.Path.Branches) > 0 && !there.closed(answer.Verdict, answer.Findings) {
 		tell("static reading: %s; now listening on %d hops", answer.Verdict.State, len(capturable(there.Path)))
 		x.watchPackets(ctx)
+		x.control(ctx)
 		answer = x.judged(ctx, inc)
 	}
 	y := &examination{e: e, pass: there.backwards(), tell: tell}
@@ -247,7 +248,8 @@ func (p *Pass) backwards() *Pass {
 	}
 	q := newPass(p.Question, p.Peer.Server, p.Peer.Port, path)
 	q.Peer = &Peer{Server: p.Server, Port: p.Port, Rules: p.Peer.Rules}
-	q.readings, q.firewalls = p.readings, p.firewalls
+	q.readings, q.firewalls, q.vswitches = p.readings, p.firewalls, p.vswitches
+	q.Path.addVSwitches(q.vswitches)
 	if p.Packets != nil {
 		q.Packets = p.Packets.heard(q.asks)
 	}

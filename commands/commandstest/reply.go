@@ -12,7 +12,7 @@ import (
 var kinds = map[string]runners.Kind{
 	"unreachable": runners.Unreachable, "refused": runners.Refused, "host key": runners.HostKey, "authentication": runners.Authentication,
 	"sudo": runners.Sudo, "missing program": runners.MissingProgram, "too slow": runners.TooSlow, "not found": runners.NotFound,
-	"invalid": runners.Invalid,
+	"invalid": runners.Invalid, "hidden": runners.Hidden,
 }
 
 // A reply is what a probe comes to.

@@ -55,7 +55,7 @@ func (f *Fixture) Ask(ctx context.Context, ds []*commands.Diagnosis, memory comm
 	w := newWorld(f, rules)
 	e, err := commands.New(commands.Options{
 		Diagnoses: ds, Fixes: fix.All(), StepKinds: fix.Kinds(),
-		Shell: w, Sniffer: w, Changer: w, Cloud: f.cloud, Volumes: volumeWorld{f.cloud}, Groups: f.cloud, Consoles: consoleWorld{f.cloud}, CloudChanger: w, Memory: memory,
+		Shell: w, Sniffer: w, Changer: w, Cloud: f.cloud, Volumes: volumeWorld{f.cloud}, Groups: f.cloud, Consoles: consoleWorld{f.cloud}, VSwitches: f.cloud.vcenter(), CloudChanger: w, Memory: memory,
 		Policy: commands.PolicyFunc(func(context.Context, commands.Petition) error { return nil }),
 		NoEcho: f.has("no-echo"),
 	})

@@ -226,5 +226,6 @@ func keysOf() map[string]string {
 	maps.Copy(all, volumeKeys)
 	maps.Copy(all, pingKeys)
 	maps.Copy(all, consoleKeys)
+	maps.Copy(all, vsphereKeys)
 	return all
 }

@@ -41,7 +41,7 @@ func (s Source) Looking(users ...string) (Rules, error) {
 				c.probes(d.Name, d.Probes(scope))
 			}
 		}
-		c.probes("every question", commands.OwnProbes(scope, argForms["address"].sample))
+		c.probes("every question", commands.OwnProbes(scope, argForms["address"].sample, argForms["bridge"].sample))
 	}
 	for _, k := range s.Kinds {
 		for _, step := range stepsOf(k) {

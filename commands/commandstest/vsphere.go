@@ -1,0 +1,98 @@
+package commandstest
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"whybot/commands"
+	"whybot/runners"
+)
+
+// vsphereKeys are the lines of the cloud that are about the vCenter, by key.
+// Without a `vcenter` line none is configured; error=KIND fails every call. A
+// `card` line is the card of a node; what it does not say is not known.
+var vsphereKeys = map[string]string{
+	"vcenter": " error",
+	"card":    " mac kind group switch host forged promiscuous learning flooding limit drop trunk vlan connected blocked uplinks",
+}
+
+// A vcenterWorld answers from the card lines.
+type vcenterWorld struct{ cloudFacts }
+
+// vcenter is the vCenter that the fixture has, or none.
+func (c cloudFacts) vcenter() commands.VSwitches {
+	if len(c["vcenter"]) == 0 {
+		return nil
+	}
+	return vcenterWorld{c}
+}
+
+// Machine is the one with the name of the node, and a card of its.
+func (w vcenterWorld) Machine(_ context.Context, id runners.MachineID) (runners.VMachine, error) {
+	op := "find " + id.Node
+	if name := w.first("vcenter")["error"]; name != "" {
+		kind, err := parseKind(strings.ReplaceAll(name, "_", " "))
+		if err != nil {
+			return runners.VMachine{}, err
+		}
+		return runners.VMachine{}, &runners.Error{Kind: kind, Runner: "vsphere", Target: "vcenter", Op: op}
+	}
+	m := runners.VMachine{Name: id.Node, FoundBy: "product_serial"}
+	for _, l := range w.cloudFacts["card"] {
+		if l[""] != id.Node {
+			continue
+		}
+		card, err := l.card()
+		if err != nil {
+			return m, err
+		}
+		m.Host, m.Cards = l.maybe("host"), append(m.Cards, card)
+	}
+	if _, ok := m.Card(id.MACs[0]); !ok || id.Serial == "" {
+		return runners.VMachine{}, &runners.Error{Kind: runners.NotFound, Runner: "vsphere", Target: "vcenter", Op: op}
+	}
+	return m, nil
+}
+
+// yes is a word that is yes, no, or not said.
+func (w words) yes(name string) runners.Maybe[bool] {
+	switch w[name] {
+	case "yes":
+		return runners.Known(true)
+	case "no":
+		return runners.Known(false)
+	}
+	return runners.NotKnown[bool]("vCenter did not tell")
+}
+
+func (w words) card() (runners.VCard, error) {
+	setting := func(name string) runners.VSetting { return runners.VSetting{Allowed: w.yes(name), From: "port group"} }
+	g := runners.VGroup{
+		Kind: runners.VSwitchKind(w["kind"]), Name: w["group"], Switch: w["switch"], Host: w["host"],
+		Forged: setting("forged"), Promiscuous: setting("promiscuous"), MACChanges: setting("forged"),
+		Learning: runners.NotKnown[runners.VLearning]("vCenter did not tell"), VLANs: runners.NotKnown[runners.VLANs]("vCenter did not tell"),
+	}
+	if on, known := w.yes("learning").Get(); known {
+		l := runners.VLearning{Enabled: on, Flooding: w.yes("flooding"), Drop: w.yes("drop")}
+		if n, err := strconv.Atoi(w["limit"]); err == nil {
+			l.Limit = runners.Known(n)
+		}
+		g.Learning = runners.Known(l)
+	}
+	if id, err := strconv.Atoi(w["vlan"]); err == nil {
+		g.VLANs = runners.Known(runners.VLANs{ID: id})
+	}
+	if w["trunk"] != "" {
+		var r runners.VLANRange
+		if _, err := fmt.Sscanf(w["trunk"], "%d-%d", &r.From, &r.To); err != nil {
+			return runners.VCard{}, err
+		}
+		g.VLANs = runners.Known(runners.VLANs{Trunk: []runners.VLANRange{r}})
+	}
+	if w["uplinks"] != "" {
+		g.Active = runners.Known(strings.Split(w["uplinks"], ","))
+	}
+	return runners.VCard{MAC: w["mac"], Label: "Network adapter 1", Connected: w.yes("connected"), Blocked: w.yes("blocked"), Group: g}, nil
+}
