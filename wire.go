@@ -112,7 +112,7 @@ func (a *app) connect(ctx context.Context, e environment) error {
 	}
 	a.engine, err = commands.New(commands.Options{
 		Diagnoses: diagnose.All(), Fixes: fix.All(), StepKinds: fix.Kinds(),
-		Shell: a.nodes, Sniffer: sniffer{a.nodes}, Changer: a.nodes, Committer: a.nodes, Cloud: a.cloud, Volumes: a.cloud, Groups: a.cloud, Consoles: a.cloud, VSwitches: a.vswitches(), CloudChanger: a.cloud, Memory: a.store,
+		Shell: a.nodes, Sniffer: sniffer{a.nodes}, Changer: a.nodes, Committer: a.nodes, Cloud: a.cloud, Volumes: a.cloud, Groups: a.cloud, Consoles: a.cloud, VSwitches: a.vswitches(), CloudChanger: changer{a.cloud, a.vms}, Memory: a.store,
 		Policy: a.policy(), NoEcho: !c.Diagnose.ARPCheck, FanOut: c.SSH.FanOut, Static: c.Diagnose.StaticBudget, Packet: c.Diagnose.Capture,
 		Total: c.Diagnose.Total, Expires: c.Approvals.Expires, Log: a.log,
 	})
@@ -126,6 +126,37 @@ func (a *app) vswitches() commands.VSwitches {
 		return nil
 	}
 	return a.vms
+}
+
+// A changer makes changes where the thing to change is kept: in OpenStack, or in a
+// vCenter.
+type changer struct {
+	cloud *openstack.Client
+	vms   *vsphere.Client
+}
+
+// errNoVCenter is what comes of a change that was planned while a vCenter was
+// configured.
+var errNoVCenter = &runners.Error{Runner: "vsphere", Target: "vcenter", Hint: "no vCenter is configured any more"}
+
+func (c changer) Object(ctx context.Context, ref runners.CloudRef) (runners.CloudObject, error) {
+	switch {
+	case ref.Kind != runners.VStandardGroup && ref.Kind != runners.VDistributedGroup:
+		return c.cloud.Object(ctx, ref)
+	case c.vms == nil:
+		return nil, errNoVCenter
+	}
+	return c.vms.Object(ctx, ref)
+}
+
+func (c changer) Do(ctx context.Context, call runners.CloudCall) error {
+	switch {
+	case call.Op != runners.VSetSecurity:
+		return c.cloud.Do(ctx, call)
+	case c.vms == nil:
+		return errNoVCenter
+	}
+	return c.vms.Do(ctx, call)
 }
 
 // sshOptions say how nodes are reached.

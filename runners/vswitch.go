@@ -1,6 +1,7 @@
 package runners
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +85,11 @@ type VGroup struct {
 	// Missing says that the host has no port group of this name.
 	Missing bool
 
+	// Own is the policy that the group itself has, by which a change is planned,
+	// and Version the one of its configuration; empty where there is none.
+	Own     Maybe[VSecurity]
+	Version string
+
 	// Promiscuous delivers every frame of the port group, MACChanges lets the
 	// guest change its own address, and Forged lets frames with other senders out.
 	Promiscuous, MACChanges, Forged VSetting
@@ -96,6 +102,45 @@ type VGroup struct {
 	// promiscuous port sends.
 	Active Maybe[[]string]
 }
+
+// A VSecurity is the security policy of a port group, whole: what a change
+// replaces and its inverse puts back. Nil is inherited.
+type VSecurity struct {
+	// Inherited says that all of it comes from the switch, whatever is in it.
+	Inherited   bool           `json:"inherited,omitempty"`
+	Promiscuous *bool          `json:"promiscuous"`
+	MACChanges  *bool          `json:"mac_changes"`
+	Forged      *bool          `json:"forged"`
+	Learning    *VLearningRule `json:"learning,omitempty"`
+}
+
+// A VLearningRule is the MAC learning in a VSecurity.
+type VLearningRule struct {
+	Enabled  bool   `json:"enabled"`
+	Flooding *bool  `json:"flooding"`
+	Limit    *int32 `json:"limit"`
+	Policy   string `json:"policy"` // ALLOW or DROP
+}
+
+// JSON is the policy in its one form, so that two of them can be compared.
+func (s VSecurity) JSON() string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return "" // unreachable: there is nothing in it that has no JSON
+	}
+	return string(b)
+}
+
+// VSetSecurity is the operation of a CloudCall that gives a port group another
+// security policy if it still has the one it is known by. Args: kind, id, from, to
+// (as VSecurity.JSON) and version, of which an empty one is not compared.
+const VSetSecurity = "vsphere-set-security"
+
+// What vCenter says of a port group, as a CloudObject.
+const (
+	VObjectSecurity = "security"
+	VObjectVersion  = "version"
+)
 
 // A VSetting is a policy that holds, and the level that it comes from.
 type VSetting struct {

@@ -91,8 +91,29 @@ func (w words) card() (runners.VCard, error) {
 		}
 		g.VLANs = runners.Known(runners.VLANs{Trunk: []runners.VLANRange{r}})
 	}
+	if g.Own = runners.NotKnown[runners.VSecurity]("the switch is not vCenter's own"); g.Kind != runners.ForeignSwitch {
+		g.Own = runners.Known(own(g))
+		g.Ref = runners.CloudRef{Kind: runners.VDistributedGroup, ID: "dvportgroup-" + g.Name}
+		if g.Kind == runners.StandardSwitch {
+			g.Ref = runners.CloudRef{Kind: runners.VStandardGroup, ID: "networkSystem-1/" + g.Name}
+		}
+	}
 	if w["uplinks"] != "" {
 		g.Active = runners.Known(strings.Split(w["uplinks"], ","))
 	}
-	return runners.VCard{MAC: w["mac"], Label: "Network adapter 1", Connected: w.yes("connected"), Blocked: w.yes("blocked"), Group: g}, nil
+	return runners.VCard{MAC: w["mac"], Label: "Network adapter 1", Connected: w.yes("connected"), Blocked: w.yes("blocked"), Group: g, Elsewhere: runners.Known[[]runners.VGroup](nil)}, nil
+}
+
+// own is the policy of a group that inherits nothing.
+func own(g runners.VGroup) runners.VSecurity {
+	var s runners.VSecurity
+	for _, one := range []struct {
+		to *(*bool)
+		is runners.VSetting
+	}{{&s.Promiscuous, g.Promiscuous}, {&s.MACChanges, g.MACChanges}, {&s.Forged, g.Forged}} {
+		if v, known := one.is.Allowed.Get(); known {
+			*one.to = &v
+		}
+	}
+	return s
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"whybot/commands"
+	"whybot/commands/fix"
 )
 
 // ForgedTransmits is DHCP-05: the virtual switch below a node drops what the node
@@ -52,6 +53,7 @@ func forged(p *commands.Pass, c crossing, v commands.VSwitchPort) []commands.Fin
 	}
 	f.Summary = fmt.Sprintf("%s rejects forged transmits (set at the %s): it drops what %s sends for guests and servers", where(v), v.Card.Group.Forged.From, c.from.Node)
 	f.Advice = forgedAdvice(v)
+	f.Fixes = []commands.Suggestion{{Fix: fix.AcceptForged, Node: c.from.Node}, {Fix: fix.AcceptBoth, Node: c.from.Node}}
 	if !c.lost(p) {
 		return []commands.Finding{firmly(f, "frames of the guest that leave "+c.from.String()+" and do not arrive at "+c.to.String())}
 	}

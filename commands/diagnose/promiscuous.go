@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"whybot/commands"
+	"whybot/commands/fix"
 	"whybot/commands/node"
 	"whybot/runners"
 )
@@ -54,6 +55,10 @@ func wayIn(p *commands.Pass, c crossing, v commands.VSwitchPort) []commands.Find
 	}
 	f.Summary = fmt.Sprintf("%s rejects promiscuous mode (set at the %s) and learns no addresses: frames to guests of %s are not delivered", where(v), v.Card.Group.Promiscuous.From, c.to.Node)
 	f.Advice = wayInAdvice(v)
+	if v.Card.Group.Kind == runners.DistributedSwitch {
+		f.Fixes = []commands.Suggestion{{Fix: fix.LearnAddresses, Node: c.to.Node}}
+	}
+	f.Fixes = append(f.Fixes, commands.Suggestion{Fix: fix.AcceptBoth, Node: c.to.Node})
 	if !c.toOne(p) || !c.lost(p) {
 		return []commands.Finding{firmly(f, "frames to the guest that leave "+c.from.String()+" and do not arrive at "+c.to.String())}
 	}

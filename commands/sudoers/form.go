@@ -74,6 +74,7 @@ var argForms = map[string]form{
 	"rest": {"wbrest-sample", ""}, "after": {"wbafter-sample", ""}, "pid": {"wbpid-sample", ""},
 	"kind": {"wbkind-sample", ""}, "id": {"wbid-sample", ""}, "attribute": {"wbattribute-sample", ""},
 	"from": {"wbfrom-sample", ""}, "to": {"wbto-sample", ""}, "host": {"wbhost-sample", ""},
+	"version": {"wbversion-sample", ""}, "shown": {"wbshown-sample", ""}, "unshown": {"wbhidden-sample", ""},
 }
 
 // switches are the arguments whose value means something to the step.

@@ -23,6 +23,11 @@ func (in inventory) distributedGroup(p types.DistributedVirtualSwitchPortConnect
 	}
 	g := settingOf(config.DefaultPortConfig, "port group", "switch")
 	g.Ref, g.Name = runners.CloudRef{Kind: DistributedGroup, ID: ref.Value}, config.Name
+	if own, ok := ownOfDistributed(config.DefaultPortConfig); ok {
+		g.Own, g.Version = runners.Known(own), config.ConfigVersion
+	} else {
+		g.Own = runners.NotKnown[runners.VSecurity]("the switch is older than vSphere 6.7, or does not tell its policy")
+	}
 	if config.BackingType == string(types.DistributedVirtualPortgroupBackingTypeNsx) {
 		g.Kind, g.Ref = runners.ForeignSwitch, runners.CloudRef{} // vCenter may not change it
 	}
@@ -222,6 +227,7 @@ func withPort(card runners.VCard, p types.DistributedVirtualPort) runners.VCard 
 
 func withoutPort(card runners.VCard, why string) runners.VCard {
 	g := unknownGroup(card.Group.Kind, why)
+	g.Own, g.Version = card.Group.Own, card.Group.Version
 	g.Ref, g.Name, g.Switch, g.MTU = card.Group.Ref, card.Group.Name, card.Group.Switch, card.Group.MTU
 	card.Group, card.Blocked = g, runners.NotKnown[bool](why)
 	return card

@@ -45,6 +45,7 @@ func (in inventory) standardGroup(host types.ManagedObjectReference, name string
 		Learning: runners.Known(runners.VLearning{}), VLANs: runners.Known(standardVLANs(int(group.Spec.VlanId))),
 		MTU: runners.NotKnown[int](notInTheAnswers), Active: runners.NotKnown[[]string](notInTheAnswers),
 	}
+	g.Own = runners.Known(ownOfStandard(group.Spec.Policy.Security))
 	g.Host, _ = get[string](in[host], "name")
 	var above *types.HostNetworkPolicy
 	if sw := in.vswitch(system, group.Spec.VswitchName); sw != nil {
