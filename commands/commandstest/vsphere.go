@@ -12,10 +12,11 @@ import (
 
 // vsphereKeys are the lines of the cloud that are about the vCenter, by key.
 // Without a `vcenter` line none is configured; error=KIND fails every call. A
-// `card` line is the card of a node; what it does not say is not known.
+// `card` line is the card of a node; what it does not say is not known. others=A,B
+// are other hosts of the cluster with the same port group, or others=hidden.
 var vsphereKeys = map[string]string{
 	"vcenter": " error",
-	"card":    " mac kind group switch host forged promiscuous learning flooding limit drop trunk vlan connected blocked uplinks",
+	"card":    " mac kind group switch host forged promiscuous learning flooding limit drop trunk vlan connected blocked uplinks others",
 }
 
 // A vcenterWorld answers from the card lines.
@@ -101,7 +102,20 @@ func (w words) card() (runners.VCard, error) {
 	if w["uplinks"] != "" {
 		g.Active = runners.Known(strings.Split(w["uplinks"], ","))
 	}
-	return runners.VCard{MAC: w["mac"], Label: "Network adapter 1", Connected: w.yes("connected"), Blocked: w.yes("blocked"), Group: g, Elsewhere: runners.Known[[]runners.VGroup](nil)}, nil
+	return runners.VCard{MAC: w["mac"], Label: "Network adapter 1", Connected: w.yes("connected"), Blocked: w.yes("blocked"), Group: g, Elsewhere: w.elsewhere(g)}, nil
+}
+
+// elsewhere is the same port group on the other hosts.
+func (w words) elsewhere(g runners.VGroup) runners.Maybe[[]runners.VGroup] {
+	if w["others"] == hidden {
+		return runners.NotKnown[[]runners.VGroup]("the other hosts are hidden")
+	}
+	var all []runners.VGroup
+	for i, host := range strings.FieldsFunc(w["others"], func(r rune) bool { return r == ',' }) {
+		g.Host, g.Ref.ID = host, fmt.Sprintf("networkSystem-%d/%s", i+2, g.Name)
+		all = append(all, g)
+	}
+	return runners.Known(all)
 }
 
 // own is the policy of a group that inherits nothing.
