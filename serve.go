@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"whybot/bot"
+	"whybot/commands"
 	"whybot/config"
 )
 
@@ -34,36 +35,33 @@ func (e environment) serve(ctx context.Context) error {
 	if err != nil {
 		return usageError{err}
 	}
-	settled, err := a.engine.Recover(ctx)
-	if err != nil {
-		return err
-	}
-	b.Announce(ctx, settled)
 	a.log.Info("serving", slog.String("mode", string(a.config.Slack.Mode)), slog.Bool("http", a.config.Slack.Mode == config.HTTP))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.Run(ctx) })
-	g.Go(func() error { return a.lookAgain(ctx, b) })
+	g.Go(func() error { return a.every(ctx, "those that are due for another look", b, a.engine.LookAgain) })
+	g.Go(func() error { return a.every(ctx, "those that were left half-made", b, a.engine.Recover) })
 	return g.Wait()
 }
 
-// lookEvery is how often changes are looked for that are due for another look.
+// lookEvery is how often changes are looked for that are due for another look,
+// or that nobody knows the outcome of.
 const lookEvery = 20 * time.Second
 
-// lookAgain shows in their threads the changes that do not stand, until ctx
-// ends.
-func (a *app) lookAgain(ctx context.Context, b *bot.Bot) error {
+// every looks at changes, at once and then again and again until ctx ends, and
+// shows in their threads those that are no longer what they were.
+func (a *app) every(ctx context.Context, what string, b *bot.Bot, look func(context.Context) ([]commands.Proposal, error)) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
+		found, err := look(ctx)
+		if err != nil && ctx.Err() == nil {
+			a.log.Error("changes not looked at", slog.String("what", what), slog.Any("error", err))
+		}
+		b.Announce(ctx, found)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		gone, err := a.engine.LookAgain(ctx)
-		if err != nil && ctx.Err() == nil {
-			a.log.Error("changes not looked at again", slog.Any("error", err))
-		}
-		b.Announce(ctx, gone)
 	}
 }

@@ -52,6 +52,7 @@ func (e *Engine) BreakGlass(ctx context.Context, id string, who Actor, reason st
 const maxReason = 500
 
 func (e *Engine) apply(ctx context.Context, id string, r Petition, progress func(Progress)) (Outcome, error) {
+	defer e.hands.on(id)()
 	p, err := e.Proposal(ctx, id)
 	if err != nil {
 		return Outcome{}, err
@@ -144,16 +145,17 @@ func (e *Engine) alarm(ctx context.Context, r Petition) error {
 }
 
 // alone refuses to change anything while another fix of the incident is on its
-// way: its outcome decides whether this one is still wanted. The claim holds two
-// apart that come at once; here nobody is alarmed for nothing.
+// way, whose outcome decides whether this one is still wanted, or one of the same
+// node. The claim holds two apart that come at once; here nobody is alarmed for
+// nothing.
 func (e *Engine) alone(ctx context.Context, p Proposal) error {
 	for _, s := range []ProposalState{Applying, Undoing} {
-		others, err := e.o.Memory.ListProposals(ctx, ProposalQuery{Incident: p.Incident, State: s})
+		others, err := e.o.Memory.ListProposals(ctx, ProposalQuery{State: s})
 		if err != nil {
 			return err
 		}
 		for _, q := range others {
-			if q.ID != p.ID {
+			if q.ID != p.ID && q.Meets(p) {
 				return Occupied(q)
 			}
 		}
@@ -161,10 +163,13 @@ func (e *Engine) alone(ctx context.Context, p Proposal) error {
 	return nil
 }
 
-// Occupied is the refusal to apply or undo a fix while q, another of the same
-// incident, is on its way. Proposals.ChangeProposal returns it too.
+// Occupied is the refusal to apply or undo a fix while q, which it Meets, is on
+// its way. Proposals.ChangeProposal returns it too.
 func Occupied(q Proposal) error {
-	return &Error{Code: CodeGone, Public: "Another fix of this incident is being applied or undone: " + q.Title + ".", Hint: "Wait for what comes of it."}
+	return &Error{
+		Code: CodeGone, Public: "Another fix of this incident or on the same node is being applied or undone: " + q.Title + ".",
+		Hint: "Wait for what comes of it.",
+	}
 }
 
 // OnItsWay reports whether a proposal in this state is changing something now.
@@ -307,7 +312,7 @@ func (e *Engine) perform(ctx context.Context, p Proposal) error {
 		if s.id != "" {
 			err := e.commit(ctx, p, s)
 			if err != nil && e.require(context.WithoutCancel(ctx), s.steps, StepPending) == nil {
-				err = errors.Join(err, e.takeBack(ctx, p.Steps[:s.first]))
+				err = errors.Join(err, e.takeBack(ctx, p, s.first, nil))
 			}
 			if err != nil {
 				return err
@@ -337,7 +342,7 @@ func (e *Engine) performStep(ctx context.Context, p Proposal, i int) error {
 		e.o.Log.Warn("step made in spite of an error", slog.String("proposal", p.ID), slog.Any("error", err))
 		return nil
 	case readErr == nil && got == StepPending && !errors.Is(err, errHalfMade):
-		return errors.Join(err, e.takeBack(ctx, p.Steps[:i]))
+		return errors.Join(err, e.takeBack(ctx, p, i, nil))
 	default:
 		return err
 	}
@@ -429,15 +434,20 @@ func (e *Engine) awaitState(ctx context.Context, s Step, want StepState) error {
 	}
 }
 
-// takeBack undoes steps that were made, last first, in spite of a cancelled
-// context: half a fix is worse than none.
-func (e *Engine) takeBack(ctx context.Context, steps []Step) error {
+// takeBack undoes the first n steps of p, which were made, but those that skip
+// names; last first, and in spite of a cancelled context: half a fix is worse
+// than none. What may cut its node off is undone as a commit, too.
+func (e *Engine) takeBack(ctx context.Context, p Proposal, n int, skip func(i int) bool) error {
 	ctx = context.WithoutCancel(ctx)
 	var errs []error
-	for i := len(steps) - 1; i >= 0; i-- {
-		s, err := e.resolve(ctx, steps[i])
+	for _, s := range e.stretchesBack(p, n, skip) {
+		if s.id != "" {
+			errs = append(errs, e.commit(ctx, p, s))
+			continue
+		}
+		step, err := e.resolve(ctx, s.steps[0])
 		if err == nil {
-			err = e.do(ctx, s, e.kinds[s.Kind].Undo(s))
+			err = e.do(ctx, step, e.kinds[step.Kind].Undo(step))
 		}
 		errs = append(errs, err)
 	}
@@ -470,6 +480,7 @@ func (e *Engine) afterFailure(ctx context.Context, p Proposal, cause error) Prop
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.o.Static)
 	defer cancel()
 	if errors.Is(cause, errHalfMade) {
+		p.State = Undecided // looking at its place again will not tell either
 		return e.settle(ctx, p, Undecided, EventFailed, "Half-made: "+Public(cause))
 	}
 	switch e.Actual(ctx, p) {
@@ -502,8 +513,12 @@ func (e *Engine) Actual(ctx context.Context, p Proposal) StepState {
 
 // settle stores the state a proposal has come to, with its event.
 func (e *Engine) settle(ctx context.Context, p Proposal, state ProposalState, kind EventKind, text string) Proposal {
+	var was ProposalState
+	if state == Undecided && p.State.OnItsWay() {
+		was = p.State
+	}
 	stored, err := e.o.Memory.ChangeProposal(context.WithoutCancel(ctx), p.ID, func(p *Proposal) ([]Event, error) {
-		p.State, p.Outcome = state, text
+		p.State, p.Outcome, p.Was = state, text, was
 		return []Event{{
 			Incident: p.Incident, Kind: kind, At: e.o.Now(), Text: text,
 			Refs: map[string]string{"proposal": p.ID, "plan": p.Hash, "state": string(state)},

@@ -97,7 +97,7 @@ func offer(ctx context.Context, memory commands.Memory, id, kind string) error {
 		return err
 	}
 	step := cellStep(id, "broken", "fixed")
-	step.Kind = kind
+	step.Kind, step.Node = kind, "node-of-"+id // fixes of one node wait for each other
 	steps := []commands.Step{step}
 	return memory.Propose(ctx, []commands.Proposal{{
 		ID: id, Incident: inc.ID, Title: "Mend " + id, Persistent: true, Steps: steps, Hash: commands.PlanHash(steps),

@@ -21,33 +21,66 @@ type Committer interface {
 	CommitStatus(ctx context.Context, node, id string) (runners.CommitStatus, error)
 }
 
-// A stretch is a run of steps of a proposal that are made together: as one
-// commit when they may cut their node off.
+// A stretch is a run of steps of a proposal that are made, or taken back,
+// together: as one commit when they may cut their node off.
 type stretch struct {
 	id    string // of the commit; empty when it is none
-	first int
-	steps []Step
+	first int    // the index of the first of its steps in the proposal
+	steps []Step // in the order in which they are made or taken back
+	back  bool   // they are taken back
 }
 
 func (s stretch) node() string { return s.steps[0].Node }
+
+// ends returns how the places of a stretch look before and after it.
+func (s stretch) ends() (before, after StepState) {
+	if s.back {
+		return StepDone, StepPending
+	}
+	return StepPending, StepDone
+}
 
 // stretches cuts the steps of p where another node, or another way of making
 // them, begins.
 func (e *Engine) stretches(p Proposal) []stretch {
 	var all []stretch
-	for i, s := range p.Steps {
-		guarded := e.o.Committer != nil && e.kinds[s.Kind].Guard != nil
-		if n := len(all); guarded && n > 0 && all[n-1].id != "" && all[n-1].node() == s.Node {
-			all[n-1].steps = append(all[n-1].steps, s)
-			continue
-		}
-		next := stretch{first: i, steps: []Step{s}}
-		if guarded {
-			next.id = fmt.Sprintf("%s-%d", p.ID, i)
-		}
-		all = append(all, next)
+	for i := range p.Steps {
+		all = e.extend(all, p, i, false)
 	}
 	return all
+}
+
+// stretchesBack cuts the first n steps of p but those that skip names in the
+// same way, in the order in which they are taken back. A node makes the commits
+// of one name once, and p may be undone more than once, so their names tell when
+// that was begun.
+func (e *Engine) stretchesBack(p Proposal, n int, skip func(i int) bool) []stretch {
+	var all []stretch
+	for i := n - 1; i >= 0; i-- {
+		if skip == nil || !skip(i) {
+			all = e.extend(all, p, i, true)
+		}
+	}
+	return all
+}
+
+// extend adds the step with the index i of p to the last stretch, or begins
+// another with it.
+func (e *Engine) extend(all []stretch, p Proposal, i int, back bool) []stretch {
+	s := p.Steps[i]
+	guarded := e.o.Committer != nil && e.kinds[s.Kind].Guard != nil
+	if n := len(all); guarded && n > 0 && all[n-1].id != "" && all[n-1].node() == s.Node {
+		all[n-1].steps = append(all[n-1].steps, s)
+		return all
+	}
+	next := stretch{first: i, steps: []Step{s}, back: back}
+	switch {
+	case guarded && back:
+		next.id = fmt.Sprintf("%s-%d-back-%d", p.ID, i, fence(p))
+	case guarded:
+		next.id = fmt.Sprintf("%s-%d", p.ID, i)
+	}
+	return append(all, next)
 }
 
 // fence is the token of p's commits: the later a fix was begun, the higher.
@@ -87,7 +120,11 @@ func (e *Engine) commitOf(ctx context.Context, p Proposal, s stretch) (runners.C
 				guards = append(guards, g)
 			}
 		}
-		c.Steps = append(c.Steps, runners.Reversible{Do: vectors(kind.Do(step)), Undo: vectors(kind.Undo(step))})
+		change := runners.Reversible{Do: vectors(kind.Do(step)), Undo: vectors(kind.Undo(step))}
+		if s.back {
+			change.Do, change.Undo = change.Undo, change.Do
+		}
+		c.Steps = append(c.Steps, change)
 	}
 	results, err := e.o.Shell.Run(ctx, s.node(), guards)
 	if err != nil {
@@ -103,7 +140,8 @@ func (e *Engine) commitOf(ctx context.Context, p Proposal, s stretch) (runners.C
 		sum := sha256.Sum256([]byte(r.Output.Stdout))
 		c.Guards = append(c.Guards, runners.Listing{Argv: r.Probe.Argv, Sum: hex.EncodeToString(sum[:])})
 	}
-	return c, e.require(ctx, s.steps, StepPending)
+	before, _ := s.ends()
+	return c, e.require(ctx, s.steps, before)
 }
 
 // vectors are the commands of actions on a node.
@@ -120,8 +158,9 @@ func vectors(actions []Action) [][]string {
 func (e *Engine) confirm(ctx context.Context, p Proposal, s stretch) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, e.o.Confirm*2/3, fmt.Errorf("it was not confirmed within %s", e.o.Confirm*2/3))
 	defer cancel()
+	_, after := s.ends()
 	for _, step := range s.steps {
-		if err := e.awaitState(ctx, step, StepDone); err != nil {
+		if err := e.awaitState(ctx, step, after); err != nil {
 			return err
 		}
 	}
@@ -178,19 +217,26 @@ func (e *Engine) commitStatus(ctx context.Context, s stretch) (runners.CommitSta
 	return e.o.Committer.CommitStatus(ctx, s.node(), s.id)
 }
 
+// commits are all that p may have made on nodes, for good or to take it back,
+// since it was begun.
+func (e *Engine) commits(p Proposal) []stretch {
+	var all []stretch
+	for i := range p.Steps { // what is taken back may begin with any step
+		all = append(all, e.extend(nil, p, i, true)...)
+	}
+	if p.underway() == Applying {
+		all = append(all, e.stretches(p)...)
+	}
+	return slices.DeleteFunc(all, func(s stretch) bool { return s.id == "" })
+}
+
 // open reports whether a node may yet take back what p changed. What a former
 // run made and did not live to confirm is confirmed when all of it is in place:
 // this run's connection is as new as can be.
 func (e *Engine) open(ctx context.Context, p Proposal, state StepState) bool {
-	if p.State != Applying {
-		return false
-	}
-	for _, s := range e.stretches(p) {
-		if s.id == "" {
-			continue
-		}
+	for _, s := range e.commits(p) {
 		st, err := e.commitStatus(ctx, s)
-		if err == nil && st.State == runners.CommitArmed && state == StepDone {
+		if _, after := s.ends(); err == nil && st.State == runners.CommitArmed && state == after {
 			st, err = e.o.Committer.Confirm(ctx, s.node(), s.id, fence(p))
 		}
 		if err != nil {
@@ -206,10 +252,7 @@ func (e *Engine) open(ctx context.Context, p Proposal, state StepState) bool {
 
 // rolledBack names the node that took a commit of p back by itself.
 func (e *Engine) rolledBack(ctx context.Context, p Proposal) string {
-	for _, s := range e.stretches(p) {
-		if s.id == "" {
-			continue
-		}
+	for _, s := range e.commits(p) {
 		if st, err := e.commitStatus(ctx, s); err == nil && st.State == runners.CommitRolledBack {
 			return s.node()
 		}

@@ -20,6 +20,7 @@ type safeNode struct {
 	world *world
 	cut   bool  // no new connection gets through
 	lost  bool  // the answer to the commit is lost
+	timed bool  // it takes back by itself what is not confirmed in time
 	err   error // the commit is refused
 
 	mu     sync.Mutex
@@ -44,6 +45,9 @@ func (n *safeNode) Commit(ctx context.Context, node string, c runners.Commit) (r
 	if n.err != nil {
 		return runners.CommitStatus{}, n.err
 	}
+	if n.states[c.ID] != "" {
+		return runners.CommitStatus{}, &runners.Error{Kind: runners.Invalid, Hint: "this fix was begun before"}
+	}
 	for _, g := range c.Guards {
 		sum := sha256.Sum256([]byte(n.world.get(g.Argv[1])))
 		if hex.EncodeToString(sum[:]) != g.Sum {
@@ -54,6 +58,13 @@ func (n *safeNode) Commit(ctx context.Context, node string, c runners.Commit) (r
 		n.set(node, s.Do)
 	}
 	n.states[c.ID], n.specs[c.ID] = runners.CommitArmed, c
+	if n.timed {
+		time.AfterFunc(c.Wait, func() {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.rollBack(node, c.ID)
+		})
+	}
 	if n.lost {
 		return runners.CommitStatus{}, lost(node)
 	}
@@ -78,17 +89,25 @@ func (n *safeNode) Confirm(_ context.Context, node, id string, token uint64) (ru
 func (n *safeNode) CommitStatus(_ context.Context, node, id string) (runners.CommitStatus, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.cut && n.states[id] == runners.CommitArmed {
-		for i := len(n.specs[id].Steps) - 1; i >= 0; i-- {
-			n.set(node, n.specs[id].Steps[i].Undo)
-		}
-		n.states[id] = runners.CommitRolledBack
+	if n.cut {
+		n.rollBack(node, id)
 	}
 	state := n.states[id]
 	if state == "" {
 		state = runners.CommitNone
 	}
 	return runners.CommitStatus{State: state}, nil
+}
+
+// rollBack takes back what is not confirmed.
+func (n *safeNode) rollBack(node, id string) {
+	if n.states[id] != runners.CommitArmed {
+		return
+	}
+	for i := len(n.specs[id].Steps) - 1; i >= 0; i-- {
+		n.set(node, n.specs[id].Steps[i].Undo)
+	}
+	n.states[id] = runners.CommitRolledBack
 }
 
 // safe gives a bench a safe node.

@@ -167,6 +167,9 @@ type Proposal struct {
 	Held bool `json:"held,omitempty"`
 	// Begun is when it last went to applying or undoing.
 	Begun time.Time `json:"begun,omitzero"`
+	// Was is what it was in the middle of when nobody knew any more how it
+	// ended; empty when reading its place cannot tell.
+	Was ProposalState `json:"was,omitempty"`
 	// Looks is how often its place was looked at again since.
 	Looks int `json:"looks,omitempty"`
 	// Outcome is what came of it, one line.
@@ -177,6 +180,14 @@ type Proposal struct {
 	Rule *Rule `json:"rule,omitempty"`
 	// BreakGlass is why one person approved it alone; empty when nobody did.
 	BreakGlass string `json:"break_glass,omitempty"`
+}
+
+// Meets reports whether p and q must not be on their way at once: they are of
+// one incident, or change one node.
+func (p Proposal) Meets(q Proposal) bool {
+	return p.Incident == q.Incident || slices.ContainsFunc(p.Steps, func(s Step) bool {
+		return s.Node != "" && slices.ContainsFunc(q.Steps, func(t Step) bool { return t.Node == s.Node })
+	})
 }
 
 // InCloud reports whether all that the proposal changes is kept by OpenStack.

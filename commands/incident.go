@@ -118,8 +118,8 @@ type Proposals interface {
 	Propose(ctx context.Context, ps []Proposal, events ...Event) error
 	// ChangeProposal lets fn edit one stored proposal and stores it with the
 	// events fn returns, in one transaction, durable before it returns. Calls
-	// for one id never overlap. Of one incident no two are on their way at once:
-	// a change that would set a second one on its way is refused with Occupied.
+	// for one id never overlap. No two that Meet are on their way at once: a change
+	// that would set a second one on its way is refused with Occupied.
 	// An unknown id is an *Error with CodeMissing; an error of fn changes nothing
 	// and is returned as it is.
 	ChangeProposal(ctx context.Context, id string, fn func(*Proposal) ([]Event, error)) (Proposal, error)

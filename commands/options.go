@@ -89,6 +89,7 @@ type Options struct {
 type Engine struct {
 	o     Options
 	kinds map[string]*StepKind
+	hands hands
 }
 
 // New validates the catalogue and returns an Engine. It touches neither disk

@@ -2,15 +2,13 @@ package commands
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
 	"slices"
-	"time"
 )
 
 // Undo takes an applied proposal back exactly, if its place still is as the
 // proposal left it. It needs the same right as applying.
 func (e *Engine) Undo(ctx context.Context, id string, who Actor, progress func(Progress)) (Outcome, error) {
+	defer e.hands.on(id)()
 	p, err := e.Proposal(ctx, id)
 	if err != nil {
 		return Outcome{}, err
@@ -53,7 +51,7 @@ func (e *Engine) Undo(ctx context.Context, id string, who Actor, progress func(P
 	if err != nil {
 		return Outcome{Proposal: e.settle(ctx, p, before.State, EventFailed, "Not undone. "+Public(err))}, err
 	}
-	if err := e.takeBack(ctx, p.Steps); err != nil {
+	if err := e.takeBack(ctx, p, len(p.Steps), nil); err != nil {
 		return Outcome{Proposal: e.afterUndoFailure(ctx, p, err)}, err
 	}
 	for _, s := range p.Steps {
@@ -105,70 +103,4 @@ func (e *Engine) Decline(ctx context.Context, id string, who Actor, reason strin
 		}
 		return []Event{{Incident: p.Incident, Kind: EventDeclined, At: e.o.Now(), Actor: who, Text: text, Refs: map[string]string{"proposal": p.ID}}}, nil
 	})
-}
-
-// Recover looks at every proposal that a former run left half-done, reads
-// the real state of its place, and settles it by that. It retries nothing. It
-// returns what it settled, for the transports to show.
-func (e *Engine) Recover(ctx context.Context) ([]Proposal, error) {
-	var settled []Proposal
-	for _, half := range []ProposalState{Applying, Undoing} {
-		ps, err := e.o.Memory.ListProposals(ctx, ProposalQuery{State: half})
-		if err != nil {
-			return settled, err
-		}
-		for _, p := range ps {
-			p = e.recoverOne(ctx, p)
-			e.o.Log.Warn("settled what a former run left half-made", slog.String("proposal", p.ID), slog.String("state", string(p.State)))
-			settled = append(settled, p)
-		}
-	}
-	return settled, nil
-}
-
-func (e *Engine) recoverOne(ctx context.Context, p Proposal) Proposal {
-	const why = "whybot was stopped in the middle of this"
-	switch e.lastState(ctx, p) {
-	case StepDone:
-		return e.settle(ctx, p, Applied, EventNote, fmt.Sprintf("%s; the node shows that the change is in place. It was not proven.", why))
-	case StepPending:
-		if p.State == Undoing {
-			return e.settle(ctx, p, Undone, EventNote, why+"; the node shows that the change is gone.")
-		}
-		if node := e.rolledBack(ctx, p); node != "" {
-			return e.settle(ctx, p, Failed, EventFailed, why+"; "+node+" took the change back by itself, because it was not confirmed. Ask the question again.")
-		}
-		return e.settle(ctx, p, Failed, EventNote, why+"; the node shows that nothing was changed. Ask the question again.")
-	default:
-		return e.settle(ctx, p, Undecided, EventNote, why+" and the node does not show how it ended. Look by hand: "+p.Title)
-	}
-}
-
-// lastState reads the real state of p's steps once it can no longer move: a
-// command that was sent before whybot was killed may still be waiting on the
-// node for a lock, so "not changed yet" is believed only when the time that a
-// change may take to show has passed. A commit counts as made only once it can
-// no longer be taken back.
-func (e *Engine) lastState(ctx context.Context, p Proposal) StepState {
-	goal := StepDone
-	if p.State == Undoing {
-		goal = StepPending
-	}
-	for {
-		state := e.Actual(ctx, p)
-		age := e.o.Now().Sub(p.Begun)
-		if state == goal || age > e.o.Settle {
-			switch open := e.open(ctx, p, state); {
-			case !open && (state == goal || e.Actual(ctx, p) == state):
-				return state
-			case age > e.o.Settle+e.o.Confirm:
-				return StepChanged // it may yet be taken back
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return StepChanged // nobody can tell yet
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
 }

@@ -245,16 +245,16 @@ func TestRecoverLeavesTheRestAlone(t *testing.T) {
 	b.wantEvents("")
 }
 
-// A fix of two steps that was stopped between them is neither done nor not
-// done.
+// A fix of two steps that was stopped between them is taken back.
 func TestRecoverHalfAPlan(t *testing.T) {
 	b := newBench(t, mendTwice)
 	p := b.ask()
 	b.change(p.ID, func(p *commands.Proposal) { p.State = commands.Applying })
 	b.world.set("extra", "on")
 	settled, err := b.engine.Recover(t.Context())
-	if err != nil || len(settled) != 1 || settled[0].State != commands.Undecided || !strings.Contains(settled[0].Outcome, "by hand") {
+	if err != nil || len(settled) != 1 || settled[0].State != commands.Failed || !strings.Contains(settled[0].Outcome, "taken back") {
 		t.Errorf("settled %+v, %v", settled, err)
 	}
-	b.wantSent()
+	b.wantSent("set extra off")
+	b.wantEvents("note failed")
 }

@@ -123,10 +123,20 @@ func (s *Store) ChangeProposal(
 	return stored, nil
 }
 
-// alone refuses that p sets out while another proposal of its incident is on its
+// alone refuses that p sets out while another proposal that it meets is on its
 // way.
 func alone(tx *bbolt.Tx, p commands.Proposal) error {
-	sp := span{bucket: proposalsByBucket, prefix: newPrefix(byIncident, p.Incident)}
+	for _, state := range []commands.ProposalState{commands.Applying, commands.Undoing} {
+		if err := aloneIn(tx, p, state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// aloneIn is alone among the proposals in one state.
+func aloneIn(tx *bbolt.Tx, p commands.Proposal, state commands.ProposalState) error {
+	sp := span{bucket: proposalsByBucket, prefix: newPrefix(byState, string(state))}
 	low, high := sp.bounds()
 	for high != nil {
 		var err error
@@ -136,7 +146,7 @@ func alone(tx *bbolt.Tx, p commands.Proposal) error {
 				return false, err
 			}
 			q, err := numberedProposal(tx, number(n))
-			if err == nil && q.ID != p.ID && q.Incident == p.Incident && q.State.OnItsWay() {
+			if err == nil && q.ID != p.ID && q.Meets(p) {
 				err = commands.Occupied(q)
 			}
 			return false, err

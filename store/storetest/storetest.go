@@ -47,7 +47,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	t.Run("propose refused", su.proposeRefused)
 	t.Run("change proposal", su.changeProposal)
 	t.Run("one winner", su.oneWinner)
-	t.Run("one of an incident", su.oneOfAnIncident)
+	t.Run("one of an incident", func(t *testing.T) { su.oneAtATime(t, true) })
+	t.Run("one on a node", func(t *testing.T) { su.oneAtATime(t, false) })
 	t.Run("nothing lost", su.nothingLost)
 	t.Run("first delivery", su.first)
 	t.Run("cancelled", su.cancelled)
@@ -451,10 +452,15 @@ func (su suite) changeProposal(t *testing.T) {
 	wantCode(t, err, commands.CodeMissing)
 }
 
-// oneOfAnIncident lets two fixes of one incident set out at once: one does, and
+// oneAtATime lets two fixes of one incident, or of one node, set out at once: one does, and
 // the other when that one has arrived.
-func (su suite) oneOfAnIncident(t *testing.T) {
+func (su suite) oneAtATime(t *testing.T, sameIncident bool) {
+	t.Helper()
 	s := su.open(t)
+	on := func(p commands.Proposal, node string) commands.Proposal {
+		p.Steps = []commands.Step{{Kind: "cell", Node: node}}
+		return p
+	}
 	set := func(id string, state commands.ProposalState) error {
 		_, err := s.ChangeProposal(t.Context(), id, func(p *commands.Proposal) ([]commands.Event, error) {
 			p.State = state
@@ -465,7 +471,18 @@ func (su suite) oneOfAnIncident(t *testing.T) {
 	for round := range 200 {
 		inc := opened(t, s, round)
 		pair := []string{fmt.Sprintf("fx-%d-a", round), fmt.Sprintf("fx-%d-b", round)}
-		ok(t, s.Propose(t.Context(), []commands.Proposal{proposal(pair[0], inc.ID, 1), proposal(pair[1], inc.ID, 1)}))
+		if sameIncident {
+			ok(t, s.Propose(t.Context(), []commands.Proposal{on(proposal(pair[0], inc.ID, 1), "compute01"), on(proposal(pair[1], inc.ID, 1), "controller01")}))
+		} else {
+			other := opened(t, s, round)
+			ok(t, s.Propose(t.Context(), []commands.Proposal{on(proposal(pair[0], inc.ID, 1), "compute01")}))
+			ok(t, s.Propose(t.Context(), []commands.Proposal{on(proposal(pair[1], other.ID, 1), "compute01")}))
+			stranger := on(proposal(pair[0]+"-far", other.ID, 1), "compute02")
+			stranger.Incident = opened(t, s, round).ID
+			ok(t, s.Propose(t.Context(), []commands.Proposal{stranger}))
+			ok(t, set(stranger.ID, commands.Applying)) // it stands in nobody's way
+			ok(t, set(stranger.ID, commands.Failed))
+		}
 		states := []commands.ProposalState{commands.Applying, commands.Undoing}
 		var errs [2]error
 		var callers sync.WaitGroup
@@ -482,6 +499,7 @@ func (su suite) oneOfAnIncident(t *testing.T) {
 		ok(t, set(pair[won], commands.Undoing)) // it may go on itself
 		ok(t, set(pair[won], commands.Undone))
 		ok(t, set(pair[lost], commands.Applying))
+		ok(t, set(pair[lost], commands.Failed))
 	}
 	verified(t, s, 0)
 }
