@@ -489,7 +489,7 @@ func (e *Engine) afterFailure(ctx context.Context, p Proposal, cause error) Prop
 	case StepDone:
 		return e.settle(ctx, p, Applied, EventApplied, "Applied, though with an error: "+Public(cause))
 	default:
-		return e.settle(ctx, p, Undecided, EventFailed, "Failed half-way; look at "+cmp.Or(p.Steps[0].Node, "OpenStack")+" by hand: "+Public(cause))
+		return e.settle(ctx, p, Undecided, EventFailed, "Failed half-way; look at "+cmp.Or(p.Steps[0].Node, "what the plan names")+" by hand: "+Public(cause))
 	}
 }
 

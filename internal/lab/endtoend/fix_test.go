@@ -24,6 +24,7 @@ func TestKernelKilledWhileApplying(t *testing.T) { //nolint:tparallel // its sce
 	parallelStage(t, lab.Options{}, "DHCP-01/rhel-nft").play(t,
 		scene{"before the change reaches the node", killedBeforeChange},
 		scene{"after the change, before its answer", killedAfterChange},
+		scene{"while it is undone", killedWhileUndoing},
 		scene{"after the answer, before the proof", killedBeforeProof},
 	)
 }
@@ -249,10 +250,11 @@ chmod 755 /usr/sbin/iptables`
 		`rm -f /run/whybot-begun /run/whybot-made; mv -f /usr/sbin/iptables.kept /usr/sbin/iptables`)
 }
 
-// killAt starts to apply a fix and kills whybot once a file is on the node.
-func killAt(t *testing.T, s stage, w whybot, id, file string) {
+// killAt starts to apply or undo a fix and kills whybot once a file is on the
+// node.
+func killAt(t *testing.T, s stage, w whybot, verb, id, file string) {
 	t.Helper()
-	cmd := w.command(t.Context(), "fix", "apply", id, "--yes")
+	cmd := w.command(t.Context(), "fix", verb, id, "--yes")
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
@@ -282,7 +284,7 @@ func killedBeforeChange(s stage) {
 	a := w.ask(t, lab.Web1)
 	id := a.fixNamed(t, "physdev-accept").ID
 	slowly(t, s, "2", "0")
-	killAt(t, s, w, id, "/run/whybot-begun")
+	killAt(t, s, w, "apply", id, "/run/whybot-begun")
 	t.Cleanup(func() { // whatever came of it, the next scene starts without the rule
 		s.sh(t, lab.Controller01, "while iptables-nft -D "+acceptReply+" 2>/dev/null; do :; done")
 		renew(t, s, lab.Web1)
@@ -315,7 +317,7 @@ func killedAfterChange(s stage) {
 	a := w.ask(t, lab.Web1)
 	id := a.fixNamed(t, "physdev-accept").ID
 	slowly(t, s, "0", "2")
-	killAt(t, s, w, id, "/run/whybot-made")
+	killAt(t, s, w, "apply", id, "/run/whybot-made")
 	if f := w.shown(t, id); f.State != "applied" {
 		t.Errorf("fix show says %q, want applied", f.State)
 	}
@@ -329,6 +331,36 @@ func killedAfterChange(s stage) {
 	}
 	if o := w.change(t, "undo", id, 0); o.State != "undone" || accepts(t, s) != 0 {
 		t.Errorf("undo: %+v, %d rules", o, accepts(t, s))
+	}
+	renew(t, s, lab.Web1)
+	w.verify(t)
+}
+
+// killedWhileUndoing kills whybot when an undo has been made and not confirmed:
+// the next run confirms it, over its own connection, before the node takes it
+// back.
+func killedWhileUndoing(s stage) {
+	t := s.t
+	w := newWhybot(t, s.Lab, asUser(s.Lab, "root")) // a stand-in that runs others: sudo would not let it
+	a := w.ask(t, lab.Web1)
+	id := a.fixNamed(t, "physdev-accept").ID
+	if o := w.change(t, "apply", id, 0); o.State != "verified" || accepts(t, s) != 1 {
+		t.Fatalf("apply: %+v, %d rules", o, accepts(t, s))
+	}
+	slowly(t, s, "0", "2")
+	killAt(t, s, w, "undo", id, "/run/whybot-made")
+	const commits = `for f in /run/whybot/fixes/"$1"-*-back-*/state; do cut -d' ' -f1 "$f"; done`
+	if got := s.sh(t, lab.Controller01, commits, id); got != "armed\n" {
+		t.Errorf("the undo is %q on the node, want one commit that waits to be confirmed", got)
+	}
+	if f := w.shown(t, id); f.State != "undone" {
+		t.Errorf("fix show says %q, want undone", f.State)
+	}
+	if got := s.sh(t, lab.Controller01, commits, id); got != "confirmed\n" || accepts(t, s) != 0 {
+		t.Errorf("the undo is %q on the node, and the rule is there %d times", got, accepts(t, s))
+	}
+	if events := w.events(t, a.Incident); events[len(events)-1].Kind != "note" || !strings.Contains(events[len(events)-1].Text, "the change is gone") {
+		t.Errorf("the timeline ends with %+v", events[len(events)-1])
 	}
 	renew(t, s, lab.Web1)
 	w.verify(t)
