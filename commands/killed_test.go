@@ -521,6 +521,7 @@ func killEverywhere(t *testing.T, times int, m murder) (boundaries, deaths int, 
 	var work errgroup.Group
 	work.SetLimit(24)
 	for i := range times * boundaries {
+		m := m // each has its own point
 		m.point = 1 + i%boundaries
 		work.Go(func() error {
 			died, _, found, err := m.commit(t, template)
