@@ -432,6 +432,8 @@ func (m murder) inquest(t *testing.T, o *outside, path string) (wrong []string, 
 			wrong = append(wrong, fmt.Sprintf("%s was set %d times and taken back %d times", name, n, back))
 		}
 	}
+	o.safeNode.mu.Lock() // a node whose time is not up yet is still at work
+	defer o.safeNode.mu.Unlock()
 	for id, state := range o.states {
 		if state == runners.CommitArmed {
 			wrong = append(wrong, "nobody confirmed "+id)
